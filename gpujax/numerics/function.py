@@ -1,0 +1,136 @@
+"""How a pure function meets its caller: jit where it is defined, and messages that name the argument.
+
+`market_function` is the decorator that every public pricing function wears. On the fast path it adds one flag look-up to
+`jax.jit`'s own dispatch; the explanations below are only computed once something has already gone wrong.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpujax.errors import InputError, InputTypeError, PrecisionWarning
+
+__all__ = ["floating_inputs", "market_function"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_warned_about_precision = False
+
+
+def market_function(function: Function | None = None, *, static: tuple[str, ...] = ()) -> Any:
+    """Compile a keyword-only function with `jax.jit` and give its callers errors that name the argument.
+
+    Arguments:
+        function: takes keyword-only market inputs and calls `floating_inputs` on them first.
+        static: names of arguments that select code (methods, orders) rather than carry data.
+    """
+    if function is None:
+        return functools.partial(market_function, static=static)
+    compiled = jax.jit(function, static_argnames=static)
+
+    @functools.wraps(function)
+    def call(**arguments: Any) -> Any:
+        if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+            _warn_once_if_rounded(function.__name__, arguments)
+        try:
+            return compiled(**arguments)
+        except TypeError as error:
+            _explain(function.__name__, {k: v for k, v in arguments.items() if k not in static}, error)
+            raise
+
+    call.jitted = compiled  # pyright: ignore[reportAttributeAccessIssue]
+    return call
+
+
+def floating_inputs(**inputs: Any) -> tuple[jax.Array, ...]:
+    """Bring named inputs to one floating dtype and to ranks that broadcast; called while tracing.
+
+    Scalars stay scalars (so that work on them is done once, not per element). Boolean inputs stay boolean. Half-precision
+    inputs are computed in float32.
+
+    Raises: InputTypeError for strings, lists and integer arrays, InputError for shapes that do not broadcast.
+    """
+    for name, value in inputs.items():
+        _check_kind(name, value)
+    arrays = {name: jnp.asarray(value) for name, value in inputs.items()}
+    typed = [v for v in inputs.values() if _is_typed(v) and v.dtype != np.bool_]
+    dtype = jnp.result_type(*(v.dtype for v in typed)) if typed else jnp.result_type(float)
+    if jnp.finfo(dtype).bits < 32:
+        dtype = jnp.dtype(jnp.float32)
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
+        described = ", ".join(f"{name} {a.shape}" for name, a in arrays.items() if a.ndim)
+        raise InputError(f"shapes do not broadcast against each other: {described}") from None
+    result = []
+    for array in arrays.values():
+        if array.dtype != np.bool_:
+            array = array.astype(dtype)
+        if 0 < array.ndim < len(shape):
+            array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+        result.append(array)
+    return tuple(result)
+
+
+def _is_typed(value: Any) -> bool:
+    """Whether the value carries a dtype of its own (a Python number, or a weakly typed tracer of one, does not)."""
+    return hasattr(value, "dtype") and not getattr(value, "weak_type", False)
+
+
+def _check_kind(name: str, value: Any) -> None:
+    if name == "is_call":
+        if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
+            return
+        raise InputTypeError(f"is_call: {_describe(value)}; expected booleans (True for calls, False for puts)")
+    if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
+        raise InputTypeError(f"{name}: {_describe(value)}; expected floating-point numbers")
+    if isinstance(value, (int, float)):
+        return
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or not hasattr(value, "shape"):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected a number or a floating-point array: pass "
+                             f"np.asarray({name}, dtype=float)")
+    if jnp.issubdtype(dtype, jnp.integer) and not (value.shape == () and getattr(value, "weak_type", False)):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected a floating-point array: pass {name}.astype(float)")
+    if not jnp.issubdtype(dtype, jnp.inexact) and not jnp.issubdtype(dtype, jnp.integer):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected a floating-point array")
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected real numbers")
+
+
+def _describe(value: Any) -> str:
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} array of shape {tuple(value.shape)}"
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def _explain(function: str, inputs: dict[str, Any], error: TypeError) -> None:
+    """Raise the error that names the argument which `jax.jit` could not take, if there is one."""
+    if isinstance(error, InputTypeError):
+        return
+    for name, value in inputs.items():
+        try:
+            _check_kind(name, value)
+        except InputTypeError as named:
+            raise InputTypeError(f"{function}: {named}") from error
+
+
+def _warn_once_if_rounded(function: str, arguments: dict[str, Any]) -> None:
+    global _warned_about_precision
+    if _warned_about_precision:
+        return
+    rounded = [k for k, v in arguments.items() if isinstance(v, (np.ndarray, np.generic)) and v.dtype == np.float64]
+    if rounded:
+        _warned_about_precision = True
+        warnings.warn(
+            f"{function}: {', '.join(rounded)} came as float64 but JAX's 64-bit mode is off, so the computation runs in "
+            "float32 (about 7 digits). Call gpujax.configure() first, before any other computation, to get float64; or "
+            "pass float32 arrays to say that float32 is what you want. This is said once per process.",
+            PrecisionWarning,
+            stacklevel=3,
+        )
