@@ -19,6 +19,8 @@ JAX backend, and `detect()` works without one.
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,3 +71,20 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """The package's type: a function stays reachable under the name that it shares with its module.
+
+    Importing the submodule `gpujax.device.configure` makes Python bind that module as the package's attribute `configure`, which
+    would hide the function of this name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        attribute = _LAZY[name][1] if name in _LAZY else ""
+        if attribute and isinstance(value, ModuleType):
+            value = getattr(value, attribute)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

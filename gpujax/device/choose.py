@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpujax.device import gpus
+from gpujax.device import gpus, running
 from gpujax.device.config import DeviceConfig
 from gpujax.device.hardware import Gpu, Hardware, detect
 from gpujax.errors import DeviceError
@@ -75,6 +75,7 @@ def choose(
         "the same numbers on one device, on many and on the CPU; philox does not compile when sharded",
     )
     fields["compilation_cache"] = _compilation_cache(hardware)
+    fields.update(_by_environment(hardware))
     config = DeviceConfig(
         **{name: value for name, (value, _) in fields.items()}, why={name: why for name, (_, why) in fields.items()}
     )
@@ -85,20 +86,26 @@ def choose(
 def choose_around(given: Mapping[str, Any], hardware: Hardware | None = None) -> DeviceConfig:
     """The automatic choice around fields that are already decided, so that the rest suits them.
 
+    Takes into account what a program has already told JAX, the platform on which JAX may already have started, and the card that
+    was measured on this device, if it ever was.
+
     Arguments:
-        given: decided fields in their normal form, such as `{"platform": "cpu"}`.
+        given: decided fields in their normal form, such as `{"platform": "cpu"}`; none for the wholly automatic choice.
         hardware: what was found; `detect()` by default.
     """
     # Not at the top: the card imports JAX, which somebody who reads a complete configuration does not need.
     from gpujax.device.card import stored_card
 
-    hardware = detect() if hardware is None else hardware
+    hardware = running.seen_by_jax(detect() if hardware is None else hardware)
+    platform, started = given.get("platform"), running.started_platform()
     device_ids = given.get("device_ids")
-    platform = given.get("platform")
     if device_ids is None and given.get("parallelism") == "none":
-        device_ids = choose(hardware, platform=platform).device_ids[:1]
-    card = stored_card(hardware, platform or _platform(hardware)[0])
-    return choose(hardware, card, platform=platform, device_ids=device_ids)
+        device_ids = choose(hardware, platform=platform or started).device_ids[:1]
+    decided = platform or started or _platform(hardware)[0]
+    config = choose(hardware, stored_card(hardware, decided), platform=platform or started, device_ids=device_ids)
+    if platform is None and started is not None:
+        return config.replace(platform=started, why="JAX has already started on it")
+    return config
 
 
 def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
@@ -164,8 +171,10 @@ def _devices(hardware: Hardware, platform: str, asked: Sequence[int] | None) -> 
         missing = [number for number in asked if number not in range(_count(hardware, platform))]
         # CPU devices are simulated, and can be made as long as JAX has not started; `configure` knows.
         if missing and platform != "cpu":
-            raise DeviceError(f"{platform} devices {missing} were asked for, but there is {describe(hardware)}. "
-                              "Correct `device_ids`, or leave it out to use all")
+            raise DeviceError(
+                f"{platform} devices {missing} were asked for, but there is {describe(hardware)}. "
+                "Correct `device_ids`, or leave it out to use all"
+            )
         there, why = tuple(asked), "asked for"
     count = len(there)
     spread = ("shard_map", f"{count} devices share a batch") if count > 1 else ("none", "one device")
@@ -194,7 +203,10 @@ def _there(hardware: Hardware, platform: str) -> tuple[tuple[int, ...], str]:
     if best.mig:
         return alike[:1], "one MIG instance: CUDA shows a process no more than one"
     if len(alike) < count:
-        return alike, f"the {len(alike)} of {count} GPUs that are {best.name}; unlike devices would wait for the slowest"
+        return (
+            alike,
+            f"the {len(alike)} of {count} GPUs that are {best.name}; unlike devices would wait for the slowest",
+        )
     return alike, f"all {count} GPUs" if count > 1 else "the only GPU"
 
 
@@ -210,7 +222,10 @@ def _precision(platform: str, used: list[Gpu], card: "DeviceCard | None") -> dic
         "pricing_dtype": pricing,
         "accumulation_dtype": accumulation,
         "model_dtype": _model(platform, used),
-        "matmul_precision": ("highest", "float32 products stay float32; lower settings may round to TF32 (ten bits) in silence"),
+        "matmul_precision": (
+            "highest",
+            "float32 products stay float32; lower settings may round to TF32 (ten bits) in silence",
+        ),
     }
 
 
@@ -218,7 +233,11 @@ def _pricing(platform: str, used: list[Gpu], card: "DeviceCard | None") -> tuple
     if card is not None and card.float64_vector and card.float32_vector:
         ratio = card.float64_vector / card.float32_vector
         said = f"measured float64 at {ratio:.2g} of the float32 rate ({card.float64_vector:.3g} TFLOP/s)"
-        return ("float64", said) if ratio >= USABLE_FLOAT64 or platform == "cpu" else ("float32", said + ": too slow for batches")
+        return (
+            ("float64", said)
+            if ratio >= USABLE_FLOAT64 or platform == "cpu"
+            else ("float32", said + ": too slow for batches")
+        )
     if platform == "cpu":
         return "float64", "a CPU computes float64 at half the float32 rate, with twice the digits and more"
     if platform == "tpu":
@@ -263,9 +282,7 @@ def _memory(hardware: Hardware, platform: str, used: list[Gpu]) -> dict[str, tup
     }
 
 
-def _memory_fraction(
-    hardware: Hardware, platform: str, used: list[Gpu]
-) -> tuple[tuple[float, str], tuple[bool, str]]:
+def _memory_fraction(hardware: Hardware, platform: str, used: list[Gpu]) -> tuple[tuple[float, str], tuple[bool, str]]:
     if platform != "gpu":
         nowhere = f"without effect on a {platform.upper()}"
         return (_DEFAULT_MEMORY_FRACTION, nowhere), (True, nowhere)
@@ -283,13 +300,19 @@ def _memory_fraction(
 
 def _fraction_by_facts(used: list[Gpu]) -> tuple[tuple[float, str], tuple[bool, str]]:
     if any(gpu.unified_memory for gpu in used):
-        return (0.5, "the GPU shares the host's memory"), (False, "the GPU shares the host's memory: take only what is needed")
+        return (0.5, "the GPU shares the host's memory"), (
+            False,
+            "the GPU shares the host's memory: take only what is needed",
+        )
     shares = [gpu.memory_free / gpu.memory_total for gpu in used if gpu.memory_free is not None and gpu.memory_total]
     if not shares:
         return (_DEFAULT_MEMORY_FRACTION, "JAX's default: free memory is not known"), (True, "JAX's default")
     free = min(shares)
     if free >= 0.95:
-        return (_DEDICATED_MEMORY_FRACTION, "nothing else uses this GPU"), (True, "avoids fragmentation on a GPU of one's own")
+        return (_DEDICATED_MEMORY_FRACTION, "nothing else uses this GPU"), (
+            True,
+            "avoids fragmentation on a GPU of one's own",
+        )
     share = max(0.05, round(_DEDICATED_MEMORY_FRACTION * free, 2))
     said = f"others use {1 - free:.0%} of the GPU's memory now"
     return (share, said), (False, said + ": take only what is needed")
@@ -303,6 +326,15 @@ def _number(text: str | None) -> float | None:
     return value if value is not None and 0.0 < value <= 1.0 else None
 
 
+def _by_environment(hardware: Hardware) -> dict[str, tuple[Any, str]]:
+    """What the user has told JAX by variables of its own, where a configuration can say the same."""
+    said: dict[str, tuple[Any, str]] = {}
+    precision = hardware.environment.get("JAX_DEFAULT_MATMUL_PRECISION")
+    if precision in ("highest", "high", "default"):
+        said["matmul_precision"] = (precision, f"JAX_DEFAULT_MATMUL_PRECISION={precision} says so")
+    return said
+
+
 def _compilation_cache(hardware: Hardware) -> tuple[str | None, str]:
     setting = hardware.environment.get("JAX_COMPILATION_CACHE_DIR")
     if setting:
@@ -311,4 +343,6 @@ def _compilation_cache(hardware: Hardware) -> tuple[str | None, str]:
     processor = f"{hardware.cpu.model} {hardware.cpu.architecture} {' '.join(hardware.cpu.vector)}"
     mark = hashlib.sha256(processor.encode()).hexdigest()[:8]
     folder = cache_directory() / "compiled" / f"jax-{hardware.software.jax or 'unknown'}-{mark}"
-    return str(folder), "a second start compiles nothing anew; private to the user, one folder per JAX version and processor"
+    return str(
+        folder
+    ), "a second start compiles nothing anew; private to the user, one folder per JAX version and processor"
