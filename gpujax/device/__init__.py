@@ -6,7 +6,8 @@
     configure()  put that into force in JAX; the first line of a program                         -> DeviceConfig
     accelerate() run a function so: cast, pad, shard over the mesh, split into chunks that fit
 
-A configuration comes from the first of: the argument of `configure`, the file named in GPUJAX_CONFIG, `./gpujax.yaml`, the
+A configuration comes from the first of: the argument of `configure`, the file named in GPUJAX_CONFIG, `./gpujax.yaml`,
+    the
 automatic choice. A file may name only some fields; the others are chosen around them.
 
     import gpujax as gj
@@ -14,8 +15,8 @@ automatic choice. A file may name only some fields; the others are chosen around
     config = gj.configure()          # before the first computation
     print(config)                    # every choice, and why
 
-`GPUJAX_LOG=debug` logs what is detected, chosen and applied. Names resolve on first use: importing this package starts no
-JAX backend, and `detect()` works without one.
+`GPUJAX_LOG=debug` logs what is detected, chosen and applied. Names resolve on first use: importing this package starts
+no JAX backend, and `detect()` works without one.
 """
 
 import importlib
@@ -76,8 +77,8 @@ def __dir__() -> list[str]:
 class _Package(ModuleType):
     """The package's type: a function stays reachable under the name that it shares with its module.
 
-    Importing the submodule `gpujax.device.configure` makes Python bind that module as the package's attribute `configure`, which
-    would hide the function of this name.
+    Importing the submodule `gpujax.device.configure` makes Python bind that module as the package's attribute
+    `configure`, which would hide the function of this name.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

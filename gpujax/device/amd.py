@@ -1,8 +1,8 @@
 """Facts about AMD GPUs, read from the kernel driver's tables under /sys; ROCm itself is not needed.
 
-The compute driver (KFD) lists every node of the machine with its instruction set, clocks and memory; the graphics driver adds memory
-in use, power limit and PCIe link. `amdsmi` is asked for the market name where it is installed. Layout: Linux kernel
-documentation, "amdgpu" and `drivers/gpu/drm/amd/amdkfd/kfd_topology.c`.
+The compute driver (KFD) lists every node of the machine with its instruction set, clocks and memory; the graphics
+driver adds memory in use, power limit and PCIe link. `amdsmi` is asked for the market name where it is installed.
+Layout: Linux kernel documentation, "amdgpu" and `drivers/gpu/drm/amd/amdkfd/kfd_topology.c`.
 """
 
 import dataclasses
@@ -125,7 +125,8 @@ def _with_market_names(gpus: list[Gpu], amdsmi: Any, *, real: bool) -> list[Gpu]
 
 
 def _visible(gpus: list[Gpu], environ: Mapping[str, str]) -> AmdFacts:
-    """Apply ROCR_VISIBLE_DEVICES, then HIP_VISIBLE_DEVICES (or its alias), which counts within what the first one left."""
+    """Apply ROCR_VISIBLE_DEVICES, then HIP_VISIBLE_DEVICES (or its alias), which counts within what the first one
+    left."""
     shown, notes, hidden_by = list(gpus), [], "no setting"
     for variables in (("ROCR_VISIBLE_DEVICES",), ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")):
         variable = next((v for v in variables if v in environ), None)
@@ -136,7 +137,8 @@ def _visible(gpus: list[Gpu], environ: Mapping[str, str]) -> AmdFacts:
             if token.isdecimal() and int(token) < len(before):
                 match = before[int(token)]
             else:
-                match = next((g for g in before if token.startswith("GPU-") and g.uuid == token.replace("GPU-0x", "GPU-")), None)
+                uuid = token.lower().replace("gpu-", "GPU-")
+                match = next((gpu for gpu in before if gpu.uuid == uuid), None)
             if match is None or match in shown:
                 break
             shown.append(match)
@@ -156,7 +158,8 @@ def _read(path: Path) -> str:
 
 def _table(path: Path) -> dict[str, str]:
     """A KFD table: one name and one number a line."""
-    return {key: value for key, _, value in (line.partition(" ") for line in _read(path).splitlines()) if value.isdecimal()}
+    pairs = (line.partition(" ") for line in _read(path).splitlines())
+    return {key: value for key, _, value in pairs if value.isdecimal()}
 
 
 def _bank_bytes(folder: Path) -> int | None:

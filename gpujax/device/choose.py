@@ -1,7 +1,7 @@
 """From facts to decisions: the configuration for the hardware found, every field with its reason.
 
-`choose` is a pure function of the facts (and of what was measured, if it was): it looks at nothing itself, so that the choice for any
-machine can be made, tested and shown on any other.
+`choose` is a pure function of the facts (and of what was measured, if it was): it looks at nothing itself, so that the
+choice for any machine can be made, tested and shown on any other.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ __all__ = ["cache_directory", "choose", "choose_around"]
 
 _log = logging.getLogger("gpujax.device")
 
-# Below this share of the float32 rate, float64 on an accelerator is a facility for the occasional number, not for a batch.
+# Below this share of the float32 rate, float64 on an accelerator is a facility for the occasional number, not for a
+# batch.
 USABLE_FLOAT64 = 0.25
 
 # JAX's own default; the rest is left to CUDA's context, cuDNN's workspaces and the display.
@@ -52,9 +53,11 @@ def choose(
         platform: "cpu", "gpu" or "tpu" where that is already decided; by default the fastest that JAX can drive.
         device_ids: the devices to use where that is already decided; by default all that are alike.
 
-    Returns: a complete configuration. It is the same for the same facts; nothing is put into force (`gpujax.configure` does that).
+    Returns: a complete configuration. It is the same for the same facts; nothing is put into force (`gpujax.configure`
+        does that).
 
-    Raises: DeviceError, naming what was asked for and what is there, if `platform` or `device_ids` asks for what the hardware lacks.
+    Raises: DeviceError, naming what was asked for and what is there, if `platform` or `device_ids` asks for what the
+        hardware lacks.
 
     >>> config = choose(detect(), platform="cpu")
     >>> config.pricing_dtype, config.why["platform"]
@@ -86,8 +89,8 @@ def choose(
 def choose_around(given: Mapping[str, Any], hardware: Hardware | None = None) -> DeviceConfig:
     """The automatic choice around fields that are already decided, so that the rest suits them.
 
-    Takes into account what a program has already told JAX, the platform on which JAX may already have started, and the card that
-    was measured on this device, if it ever was.
+    Takes into account what a program has already told JAX, the platform on which JAX may already have started, and the
+    card that was measured on this device, if it ever was.
 
     Arguments:
         given: decided fields in their normal form, such as `{"platform": "cpu"}`; none for the wholly automatic choice.
@@ -109,7 +112,8 @@ def choose_around(given: Mapping[str, Any], hardware: Hardware | None = None) ->
 
 
 def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """The directory for what gpujax keeps between runs: GPUJAX_CACHE, or the user's cache directory of the operating system."""
+    """The directory for what gpujax keeps between runs: GPUJAX_CACHE, or the user's cache directory of the operating
+    system."""
     environ = os.environ if environ is None else environ
     if environ.get("GPUJAX_CACHE"):
         return Path(environ["GPUJAX_CACHE"]).expanduser()
@@ -233,11 +237,9 @@ def _pricing(platform: str, used: list[Gpu], card: "DeviceCard | None") -> tuple
     if card is not None and card.float64_vector and card.float32_vector:
         ratio = card.float64_vector / card.float32_vector
         said = f"measured float64 at {ratio:.2g} of the float32 rate ({card.float64_vector:.3g} TFLOP/s)"
-        return (
-            ("float64", said)
-            if ratio >= USABLE_FLOAT64 or platform == "cpu"
-            else ("float32", said + ": too slow for batches")
-        )
+        if ratio >= USABLE_FLOAT64 or platform == "cpu":
+            return "float64", said
+        return "float32", said + ": too slow for batches"
     if platform == "cpu":
         return "float64", "a CPU computes float64 at half the float32 rate, with twice the digits and more"
     if platform == "tpu":
@@ -245,7 +247,8 @@ def _pricing(platform: str, used: list[Gpu], card: "DeviceCard | None") -> tuple
     ratio = gpus.float64_ratio(used[0]) if used else None
     if ratio is None:
         return "float32", "the float64 rate of this GPU is not known; measure it with gpujax.device.device_card()"
-    said = f"{used[0].name or 'this GPU'} has {ratio.numerator}/{ratio.denominator} of its float32 rate in float64 by its data sheet"
+    name = used[0].name or "this GPU"
+    said = f"float64 runs at {ratio.numerator}/{ratio.denominator} of the float32 rate on {name}, as published"
     return ("float64", said) if ratio >= USABLE_FLOAT64 else ("float32", said + ": too slow for batches")
 
 

@@ -1,8 +1,8 @@
 """The device configuration: what runs where, in which precision, with how much memory, and why.
 
-A `DeviceConfig` is an immutable record that is normally chosen from the hardware (`gpujax.device.choose`), may be written to
-YAML, edited and read back (`to_yaml`, `from_yaml`), and is put into force by `gpujax.configure`. It holds decisions only:
-facts are in `hardware.py`, measured speeds in `card.py`.
+A `DeviceConfig` is an immutable record that is normally chosen from the hardware (`gpujax.device.choose`), may be
+written to YAML, edited and read back (`to_yaml`, `from_yaml`), and is put into force by `gpujax.configure`. It holds
+decisions only: facts are in `hardware.py`, measured speeds in `card.py`.
 """
 
 import dataclasses
@@ -14,90 +14,22 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from gpujax.device import config_file
+from gpujax.device.config_fields import (
+    Unsuitable,
+    boolean,
+    count_or_none,
+    device_ids_of,
+    field,
+    mesh_axes_of,
+    one_of,
+    path_or_none,
+    share,
+)
 from gpujax.errors import ConfigError
 
 __all__ = ["DeviceConfig"]
 
-Check = Callable[[Any], Any]
 Locate = Callable[[str], str]
-
-
-class _Unsuitable(ValueError):
-    """A value does not fit its field; the text says what would."""
-
-    def __init__(self, expected: str, choices: tuple[str, ...] = ()) -> None:
-        super().__init__(expected)
-        self.expected, self.choices = expected, choices
-
-
-def _one_of(*choices: str) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise _Unsuitable("one of " + ", ".join(choices), choices)
-        return value
-
-    return check
-
-
-def _share(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value <= 1.0:
-        raise _Unsuitable("a number above 0 and up to 1")
-    return float(value)
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Unsuitable("true or false")
-    return value
-
-
-def _count_or_none(value: Any) -> int | None:
-    if value is not None and (not _is_integer(value) or value < 1):
-        raise _Unsuitable("a whole number of at least 1 (write 1000000, not 1e6), or null for no limit")
-    return value
-
-
-def _path_or_none(value: Any) -> str | None:
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise _Unsuitable("the path of a directory, or null for no cache")
-    return value
-
-
-def _device_ids(value: Any) -> tuple[int, ...]:
-    expected = "a list of different device numbers such as [0, 1]"
-    if not isinstance(value, (list, tuple, range)) or not value:
-        raise _Unsuitable(expected)
-    if not all(_is_integer(v) and v >= 0 for v in value) or len(set(value)) != len(value):
-        raise _Unsuitable(expected)
-    return tuple(value)
-
-
-def _mesh_axes(value: Any) -> tuple[tuple[str, int], ...]:
-    expected = "axis names with their sizes, such as {batch: 8}"
-    if isinstance(value, Mapping):
-        value = tuple(value.items())
-    if not isinstance(value, (list, tuple)) or not value:
-        raise _Unsuitable(expected)
-    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
-        raise _Unsuitable(expected)
-    axes = tuple((name, size) for name, size in value)
-    if not all(
-        isinstance(name, str) and name.isidentifier() and _is_integer(size) and size >= 1 for name, size in axes
-    ):
-        raise _Unsuitable(expected)
-    if len({name for name, _ in axes}) != len(axes):
-        raise _Unsuitable("axis names that differ from each other")
-    return axes
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _field(default: Any, check: Check, meaning: str) -> Any:
-    return dataclasses.field(default=default, metadata={"check": check, "meaning": meaning})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,26 +38,28 @@ class DeviceConfig:
 
     Fields:
         platform: where computations run: "cpu", "gpu" or "tpu".
-        device_ids: numbers of the devices to use, as JAX numbers them: among those that CUDA_VISIBLE_DEVICES and the like leave
-            visible, starting from 0. On several hosts, those of each host.
-        mesh_axes: names and sizes of the axes into which the devices are arranged, such as `(("batch", 8),)`; their product is
-            the number of devices (times the number of hosts).
+        device_ids: numbers of the devices to use, from 0, among those that CUDA_VISIBLE_DEVICES and the like leave
+            visible. On several hosts, those of each host.
+        mesh_axes: names and sizes of the axes into which the devices are arranged, such as `(("batch", 8),)`; their
+            product is the number of devices (times the number of hosts).
         parallelism: how a batch is spread over devices: "shard_map", "pmap", or "none" (first device only).
         pricing_dtype: "float64" or "float32", for pricing and risk.
         model_dtype: "float32", "bfloat16" or "float16", for the arithmetic of neural networks.
-        accumulation_dtype: "float64" or "float32", in which sums over many terms are kept; at least as wide as pricing_dtype.
+        accumulation_dtype: "float64" or "float32", in which sums over many terms are kept; at least as wide as
+            pricing_dtype.
         matmul_precision: "highest", "high" or "default", of float32 matrix products.
         random_implementation: JAX's name of the generator of random numbers.
         memory_fraction: share of an accelerator's memory that JAX may take, in (0, 1].
         preallocate: whether JAX takes that memory at once rather than as needed.
         batch_margin: share of a device's free memory that one chunk of a batch may take, in (0, 1].
         batch_limit: most elements in one chunk, or None for no limit but memory.
-        rematerialisation: "none", or "blocks" to recompute blocks of a model in the backward pass instead of storing them.
+        rematerialisation: "none", or "blocks" to recompute blocks of a model in the backward pass instead of storing
+            them.
         compilation_cache: directory in which compiled programs are kept between runs, or None for none.
         why: one reason per field; missing reasons are filled in.
 
-    Raises: ConfigError, which names the field, its value and what would do, for a value of the wrong type or an impossible one, or
-        for two fields that contradict each other.
+    Raises: ConfigError, which names the field, its value and what would do, for a value of the wrong type or an
+        impossible one, or for two fields that contradict each other.
 
     >>> config = DeviceConfig(platform="cpu", pricing_dtype="float64")
     >>> config.parallelism
@@ -134,48 +68,48 @@ class DeviceConfig:
     True
     """
 
-    platform: str = _field("cpu", _one_of("cpu", "gpu", "tpu"), "where computations run: cpu, gpu or tpu")
-    device_ids: tuple[int, ...] = _field((0,), _device_ids, "numbers of the devices to use, among the visible ones")
-    mesh_axes: tuple[tuple[str, int], ...] = _field(
+    platform: str = field("cpu", one_of("cpu", "gpu", "tpu"), "where computations run: cpu, gpu or tpu")
+    device_ids: tuple[int, ...] = field((0,), device_ids_of, "numbers of the devices to use, among the visible ones")
+    mesh_axes: tuple[tuple[str, int], ...] = field(
         (("batch", 1),),
-        _mesh_axes,
+        mesh_axes_of,
         "axes into which the devices are arranged; the sizes multiply to the number of devices",
     )
-    parallelism: str = _field(
-        "none", _one_of("none", "pmap", "shard_map"), "how a batch is spread over devices: shard_map, pmap or none"
+    parallelism: str = field(
+        "none", one_of("none", "pmap", "shard_map"), "how a batch is spread over devices: shard_map, pmap or none"
     )
-    pricing_dtype: str = _field("float64", _one_of("float64", "float32"), "precision of pricing: float64 or float32")
-    model_dtype: str = _field(
-        "float32", _one_of("float32", "bfloat16", "float16"), "arithmetic of models: float32, bfloat16 or float16"
+    pricing_dtype: str = field("float64", one_of("float64", "float32"), "precision of pricing: float64 or float32")
+    model_dtype: str = field(
+        "float32", one_of("float32", "bfloat16", "float16"), "arithmetic of models: float32, bfloat16 or float16"
     )
-    accumulation_dtype: str = _field(
-        "float64", _one_of("float64", "float32"), "precision of sums over many terms: float64 or float32"
+    accumulation_dtype: str = field(
+        "float64", one_of("float64", "float32"), "precision of sums over many terms: float64 or float32"
     )
-    matmul_precision: str = _field(
+    matmul_precision: str = field(
         "highest",
-        _one_of("highest", "high", "default"),
+        one_of("highest", "high", "default"),
         "precision of float32 matrix products: highest, high or default (default may round to ten bits)",
     )
-    random_implementation: str = _field(
+    random_implementation: str = field(
         "threefry2x32",
-        _one_of("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"),
+        one_of("threefry2x32", "threefry4x32", "rbg", "unsafe_rbg", "philox2x32", "philox4x32"),
         "generator of random numbers: threefry2x32, threefry4x32, rbg, unsafe_rbg, philox2x32 or philox4x32",
     )
-    memory_fraction: float = _field(
-        0.75, _share, "share of an accelerator's memory that JAX may take, above 0 and up to 1"
+    memory_fraction: float = field(
+        0.75, share, "share of an accelerator's memory that JAX may take, above 0 and up to 1"
     )
-    preallocate: bool = _field(True, _boolean, "take that memory at once (true) or as needed (false)")
-    batch_margin: float = _field(
-        0.5, _share, "share of a device's free memory that one chunk may take, above 0 and up to 1"
+    preallocate: bool = field(True, boolean, "take that memory at once (true) or as needed (false)")
+    batch_margin: float = field(
+        0.5, share, "share of a device's free memory that one chunk may take, above 0 and up to 1"
     )
-    batch_limit: int | None = _field(None, _count_or_none, "most elements in one chunk; null for no limit but memory")
-    rematerialisation: str = _field(
+    batch_limit: int | None = field(None, count_or_none, "most elements in one chunk; null for no limit but memory")
+    rematerialisation: str = field(
         "none",
-        _one_of("none", "blocks"),
+        one_of("none", "blocks"),
         "recompute blocks of a model in the backward pass to save memory: none or blocks",
     )
-    compilation_cache: str | None = _field(
-        None, _path_or_none, "directory that keeps compiled programs, private to you; null for none"
+    compilation_cache: str | None = field(
+        None, path_or_none, "directory that keeps compiled programs, private to you; null for none"
     )
     why: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
@@ -207,7 +141,8 @@ class DeviceConfig:
     def replace(self, *, why: str | Mapping[str, str] = "set by the caller", **changes: Any) -> "DeviceConfig":
         """A copy with some fields changed, and the reason for it.
 
-        A field that would contradict the change follows it unless it is given too: `mesh_axes` follows `device_ids`, and
+        A field that would contradict the change follows it unless it is given too: `mesh_axes` follows `device_ids`,
+            and
         `accumulation_dtype` follows a wider `pricing_dtype`; their `why` says so.
 
         Arguments:
@@ -219,7 +154,7 @@ class DeviceConfig:
         >>> DeviceConfig().replace(pricing_dtype="float32", why="quotes have five digits").why["pricing_dtype"]
         'quotes have five digits'
         """
-        return self._overlaid(changes, {name: why for name in changes} if isinstance(why, str) else dict(why))
+        return self._overlaid(changes, dict.fromkeys(changes, why) if isinstance(why, str) else dict(why))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and `why` as plain lists, dicts and scalars, for JSON; `from_mapping` turns it back."""
@@ -230,9 +165,11 @@ class DeviceConfig:
         return plain
 
     def to_yaml(self) -> str:
-        """The configuration as YAML text with a comment above each field; `from_yaml` gives back an equal configuration.
+        """The configuration as YAML text with a comment above each field; `from_yaml` gives back an equal
+        configuration.
 
-        Each reason is stored with the value it speaks of, so that editing a value does not leave a reason that no longer holds.
+        Each reason is stored with the value it speaks of, so that editing a value does not leave a reason that no
+        longer holds.
         """
         plain = self.to_dict()
         why = plain.pop("why")
@@ -249,14 +186,14 @@ class DeviceConfig:
 
         Arguments:
             source: YAML text (anything with a line break or `key: value` in it), or the path of a file.
-            base: where fields come from that the YAML does not name. By default these are chosen for this machine's hardware
-                and the other fields given (`gpujax.device.choose`); a YAML with every field needs neither.
+            base: where fields come from that the YAML does not name. By default these are chosen for this machine's
+                hardware and the other fields given (`gpujax.device.choose`); a YAML with every field needs neither.
 
         Returns: the configuration; `why` says which fields came from the file and which were chosen automatically.
 
-        Raises: ConfigError, naming file, line, field, value and remedy, for unknown and repeated fields, values of the wrong type,
-            impossible or contradictory values, and for a file that cannot be read or is not YAML. DeviceError if fields are missing
-            and are to be chosen for a platform that this machine does not have.
+        Raises: ConfigError, naming file, line, field, value and remedy, for unknown and repeated fields, values of the
+            wrong type, impossible or contradictory values, and for a file that cannot be read or is not YAML.
+            DeviceError if fields are missing and are to be chosen for a platform that this machine does not have.
 
         >>> DeviceConfig.from_yaml("pricing_dtype: float32", base=DeviceConfig()).pricing_dtype
         'float32'
@@ -266,7 +203,8 @@ class DeviceConfig:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, base: "DeviceConfig | None" = None) -> "DeviceConfig":
-        """A configuration from a mapping of field names to values, such as `to_dict()` gives; otherwise like `from_yaml`."""
+        """A configuration from a mapping of field names to values, such as `to_dict()` gives; otherwise like
+        `from_yaml`."""
         given = dict(values)
         reasons = given.pop("why", {})
         return cls._from_parts(given, reasons, _locate_in_code, "set by the caller", base)
@@ -340,10 +278,12 @@ def _checked_field(name: Any, value: Any, locate: Locate) -> Any:
         )
     try:
         return _FIELDS[name].metadata["check"](value)
-    except _Unsuitable as error:
+    except Unsuitable as error:
         hint = _nearest(value, error.choices)
         raise ConfigError(
-            f"{locate(name)}{name} is {reprlib.repr(value)}{hint}; expected {error.expected}, or leave the field out to have it chosen"
+            f"{locate(name)}{name} is {reprlib.repr(value)}{hint}; expected {error.expected}, or leave the field out "
+            "to "
+            "have it chosen"
         ) from None
 
 
@@ -368,7 +308,8 @@ def _check_agreement(values: Mapping[str, Any], locate: Locate) -> None:
     if size % count:
         raise ConfigError(
             f"{locate('mesh_axes')}mesh_axes {dict(values['mesh_axes'])} multiplies to {size}, but device_ids "
-            f"{list(values['device_ids'])} names {count}; make the sizes multiply to the number of devices, or leave mesh_axes out"
+            f"{list(values['device_ids'])} names {count}; make the sizes multiply to the number of devices, or leave "
+            "mesh_axes out"
         )
     if values["parallelism"] == "pmap" and len(values["mesh_axes"]) > 1:
         raise ConfigError(
@@ -377,13 +318,15 @@ def _check_agreement(values: Mapping[str, Any], locate: Locate) -> None:
         )
     if values["parallelism"] != "none" and values["random_implementation"].startswith("philox"):
         raise ConfigError(
-            f"{locate('random_implementation')}random_implementation is {values['random_implementation']!r}, which JAX cannot "
-            f"compile when sharded, and parallelism is {values['parallelism']!r}; use 'threefry2x32' or parallelism 'none'"
+            f"{locate('random_implementation')}random_implementation is {values['random_implementation']!r}, which JAX "
+            f"cannot compile when sharded, and parallelism is {values['parallelism']!r}; use 'threefry2x32' or "
+            "parallelism 'none'"
         )
     if values["pricing_dtype"] == "float64" and values["accumulation_dtype"] != "float64":
         raise ConfigError(
-            f"{locate('accumulation_dtype')}accumulation_dtype is {values['accumulation_dtype']!r}, narrower than pricing_dtype "
-            "'float64'; sums would lose what the terms carry: use 'float64' for both, or pricing_dtype 'float32'"
+            f"{locate('accumulation_dtype')}accumulation_dtype is {values['accumulation_dtype']!r}, narrower than "
+            "pricing_dtype 'float64'; sums would lose what the terms carry: use 'float64' for both, or pricing_dtype "
+            "'float32'"
         )
 
 
@@ -393,11 +336,9 @@ def _followers(changes: Mapping[str, Any], base: DeviceConfig) -> list[tuple[str
     if "mesh_axes" not in changes and len(changes.get("device_ids", base.device_ids)) != len(base.device_ids):
         axes = ((base.mesh_axes[0][0], len(changes["device_ids"])),)
         following.append(("mesh_axes", axes, "follows device_ids: one axis over all devices"))
-    if "accumulation_dtype" not in changes and changes.get("pricing_dtype", base.pricing_dtype) == "float64":
-        if base.accumulation_dtype != "float64":
-            following.append(
-                ("accumulation_dtype", "float64", "follows pricing_dtype: sums are never narrower than terms")
-            )
+    widened = changes.get("pricing_dtype") == "float64" and base.accumulation_dtype != "float64"
+    if widened and "accumulation_dtype" not in changes:
+        following.append(("accumulation_dtype", "float64", "follows pricing_dtype: sums are never narrower than terms"))
     return following
 
 

@@ -1,8 +1,8 @@
 """Putting a configuration into force: what JAX is told, before its first computation.
 
-Platform, visible devices, memory and the number of CPU devices are read by JAX once, when its backend starts; 64-bit mode,
-precision, random numbers and the compilation cache can be set at any time. `configure` is therefore the first line of a
-program; called later, it does what can still be done and names what cannot.
+Platform, visible devices, memory and the number of CPU devices are read by JAX once, when its backend starts; 64-bit
+mode, precision, random numbers and the compilation cache can be set at any time. `configure` is therefore the first
+line of a program; called later, it does what can still be done and names what cannot.
 """
 
 import dataclasses
@@ -56,18 +56,19 @@ def configure(config: "str | os.PathLike[str] | DeviceConfig | Mapping[str, Any]
     """Put a configuration into force in JAX; the first line of a program, before any computation.
 
     Arguments:
-        config: "auto" for the first of: the file named in GPUJAX_CONFIG (or GPUJAX_CONFIG=auto to ignore files), `./gpujax.yaml`, the
-            automatic choice. Or the path of a YAML file, YAML text, a mapping of fields, or a `DeviceConfig`. A file or mapping may
-            name some fields only; the others are chosen around them.
+        config: "auto" for the first of: the file named in GPUJAX_CONFIG (or GPUJAX_CONFIG=auto to ignore files),
+            `./gpujax.yaml`, the automatic choice. Or the path of a YAML file, YAML text, a mapping of fields, or a
+            `DeviceConfig`. A file or mapping may name some fields only; the others are chosen around them.
 
     Returns: the configuration as it is now in force, with a reason for every field. `current_config()` gives it again.
 
-    Calling it again is free of charge and changes nothing, unless another configuration is given. When JAX's backend has already
-    started, everything that still can be is applied; what cannot be is named in a `LateConfigurationWarning`, and the returned
-    configuration says what is in force instead.
+    Calling it again is free of charge and changes nothing, unless another configuration is given. When JAX's backend
+    has already started, everything that still can be is applied; what cannot be is named in a
+    `LateConfigurationWarning`, and the returned configuration says what is in force instead.
 
-    Raises: ConfigError for a malformed configuration, or memory settings in the environment that contradict each other; DeviceError,
-        naming what was asked for and what is there, for a platform or a device that this process does not have.
+    Raises: ConfigError for a malformed configuration, or memory settings in the environment that contradict each other;
+        DeviceError, naming what was asked for and what is there, for a platform or a device that this process does not
+        have.
 
     >>> config = configure({"platform": "cpu"})
     >>> config.platform, config.why["platform"]
@@ -94,8 +95,8 @@ def current_config() -> DeviceConfig:
 def devices(config: DeviceConfig | None = None) -> list[jax.Device]:
     """This host's JAX devices that a configuration names, in the order of its `device_ids`; starts the backend.
 
-    `device_ids` count the devices that the environment leaves visible, also when `configure` has restricted JAX to some of them, so
-    that JAX itself numbers them differently.
+    `device_ids` count the devices that the environment leaves visible, also when `configure` has restricted JAX to some
+    of them, so that JAX itself numbers them differently.
 
     Raises: DeviceError, naming what was asked for and what is there.
     """
@@ -104,13 +105,16 @@ def devices(config: DeviceConfig | None = None) -> list[jax.Device]:
         there = running.local_devices(config.platform)
     except RuntimeError as error:
         raise DeviceError(
-            f"platform {config.platform!r} was asked for, but JAX has started with {_started()} only: {_first_line(error)}"
+            f"platform {config.platform!r} was asked for, but JAX has started with {_started()} only: "
+            f"{_first_line(error)}"
         ) from error
     missing = [number for number in config.device_ids if number not in there]
     if missing:
         raise DeviceError(
-            f"{config.platform} devices {missing} were asked for in device_ids {list(config.device_ids)}, but JAX has started with "
-            f"{len(there)}, numbered {list(there)}. Correct device_ids, or call gpujax.configure() before the first computation"
+            f"{config.platform} devices {missing} were asked for in device_ids {list(config.device_ids)}, but JAX has "
+            "started with "
+            f"{len(there)}, numbered {list(there)}. Correct device_ids, or call gpujax.configure() before the first "
+            "computation"
         )
     return [there[number] for number in config.device_ids]
 
@@ -178,7 +182,8 @@ def _tell(name: str, value: Any) -> None:
     running.told_by_us[name] = value
 
 
-# --- before JAX has started -------------------------------------------------------------------------------------------------
+# --- before JAX has started
+# -------------------------------------------------------------------------------------------------
 
 
 def _apply_early(config: DeviceConfig) -> None:
@@ -211,8 +216,10 @@ def _check_there(config: DeviceConfig, hardware: Hardware) -> None:
     missing = [number for number in config.device_ids if number >= count]
     if missing:
         raise DeviceError(
-            f"the configuration asks for {config.platform} devices {list(config.device_ids)} ({config.why['platform']}), but "
-            f"there is {describe(hardware)}. Set platform and device_ids to what is there, or leave them out to have them chosen"
+            f"the configuration asks for {config.platform} devices {list(config.device_ids)} "
+            f"({config.why['platform']}), but "
+            f"there is {describe(hardware)}. Set platform and device_ids to what is there, or leave them out to have "
+            "them chosen"
         )
     notes = [note for note in hardware.notes if "pip install" in note]
     plugins = {_PLUGIN_OF.get(gpu.vendor) for gpu in hardware.gpus} if config.platform == "gpu" else {"tpu"}
@@ -225,7 +232,8 @@ def _set_memory(config: DeviceConfig) -> None:
     new, old = os.environ.get(_FRACTION), os.environ.get(_OLD_FRACTION)
     if new is not None and old is not None and new != old:
         raise ConfigError(
-            f"{_FRACTION}={new} and the deprecated {_OLD_FRACTION}={old} contradict each other, and JAX refuses to start with both; "
+            f"{_FRACTION}={new} and the deprecated {_OLD_FRACTION}={old} contradict each other, and JAX refuses to "
+            "start with both; "
             f"unset {_OLD_FRACTION}"
         )
     os.environ.pop(_OLD_FRACTION, None)
@@ -234,7 +242,8 @@ def _set_memory(config: DeviceConfig) -> None:
         os.environ[name] = value
 
 
-# --- after JAX has started --------------------------------------------------------------------------------------------------
+# --- after JAX has started
+# --------------------------------------------------------------------------------------------------
 
 
 def _apply_late(config: DeviceConfig, asked: frozenset[str]) -> DeviceConfig:
@@ -253,7 +262,8 @@ def _apply_late(config: DeviceConfig, asked: frozenset[str]) -> DeviceConfig:
     named = [f"{name}={getattr(config, name)} (in force: {value})" for name, value in late.items() if name in asked]
     if named:
         warnings.warn(
-            f"JAX had already started, so these settings could not be applied: {', '.join(named)}. Call gpujax.configure() "
+            f"JAX had already started, so these settings could not be applied: {', '.join(named)}. Call "
+            "gpujax.configure() "
             "before the first computation, also before anything else that asks JAX for its devices.",
             LateConfigurationWarning,
             stacklevel=4,
@@ -278,7 +288,8 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-# --- the compilation cache --------------------------------------------------------------------------------------------------
+# --- the compilation cache
+# --------------------------------------------------------------------------------------------------
 
 
 def _prepare_cache(config: DeviceConfig) -> DeviceConfig:

@@ -1,7 +1,7 @@
 """The records in which hardware facts are kept: plain, immutable, and honest about what could not be found out.
 
-A fact that is not known is None, and the record's `unknown` maps its name to the reason. Sizes are in bytes, clocks in MHz,
-power in watts.
+A fact that is not known is None, and the record's `unknown` maps its name to the reason. Sizes are in bytes, clocks in
+MHz, power in watts.
 """
 
 import dataclasses
@@ -48,8 +48,8 @@ class MigInstance(Facts):
 class Gpu(Facts):
     """One GPU, or one MIG instance where a process sees only that.
 
-    `index` is the number by which JAX knows the device (its place among the visible ones), or None for a device that this
-    process cannot see, with the reason in `hidden`. `physical_index` is the driver's own number.
+    `index` is the number by which JAX knows the device (its place among the visible ones), or None for a device that
+    this process cannot see, with the reason in `hidden`. `physical_index` is the driver's own number.
     """
 
     vendor: str
@@ -90,8 +90,9 @@ class Tpu(Facts):
 class Cpu(Facts):
     """The processor, and how much of it this process may use.
 
-    `usable_cores` is the least of the logical cores, those the process may be scheduled on (`affinity`) and the container's
-    quota (`quota`, in cores, not always whole). `vector` names the vector instructions that matter for arithmetic.
+    `usable_cores` is the least of the logical cores, those the process may be scheduled on (`affinity`) and the
+    container's quota (`quota`, in cores, not always whole). `vector` names the vector instructions that matter for
+    arithmetic.
     """
 
     model: str | None = None

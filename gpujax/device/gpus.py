@@ -1,7 +1,9 @@
 """Published figures of common GPUs: memory, bandwidth, peak arithmetic, compute capability, and where they come from.
 
-For orientation and for choosing before anything has been measured. Peaks are marketing figures at boost clock, and published
-float64 figures of several GPUs are wrong or disagree: `card.py` measures, and what is measured wins. Matrix peaks are dense,
+For orientation and for choosing before anything has been measured. Peaks are marketing figures at boost clock, and
+published
+float64 figures of several GPUs are wrong or disagree: `card.py` measures, and what is measured wins. Matrix peaks are
+    dense,
 without structured sparsity, which doubles them on paper only.
 """
 
@@ -19,7 +21,8 @@ class GpuSpecification:
     """Published figures of one GPU; None where it has no such arithmetic or none is published.
 
     Fields:
-        name: as people call it. `memory` in GiB as sold (decimal and binary are mixed by vendors; the driver's figure is what is usable).
+        name: as people call it. `memory` in GiB as sold (decimal and binary are mixed by vendors; the driver's figure
+            is what is usable).
         bandwidth: of the board's memory, in GB/s.
         float64, float32: peak of ordinary (vector) arithmetic, in TFLOP/s, a fused multiply-add counting as two.
         float64_matrix, tf32, bfloat16, float8: peak of matrix units, dense, float32 accumulation, in TFLOP/s.
@@ -44,8 +47,8 @@ class GpuSpecification:
 def lookup(name: str) -> GpuSpecification | None:
     """The published figures for the name that the driver gives a device, or None where it is not in the table.
 
-    Recognises the driver's spellings ("NVIDIA A100-SXM4-80GB", "Tesla T4", "NVIDIA H100 80GB HBM3"), refuses relatives that are
-    other chips ("NVIDIA A10G", "RTX 4090 Laptop GPU"), and scales the figures to the slice for a MIG instance.
+    Recognises the driver's spellings ("NVIDIA A100-SXM4-80GB", "Tesla T4", "NVIDIA H100 80GB HBM3"), refuses relatives
+    that are other chips ("NVIDIA A10G", "RTX 4090 Laptop GPU"), and scales the figures to the slice for a MIG instance.
 
     >>> lookup("NVIDIA A100-SXM4-80GB").bandwidth
     2039.0
@@ -66,8 +69,8 @@ def lookup(name: str) -> GpuSpecification | None:
 def float64_ratio(gpu: Gpu) -> Fraction | None:
     """Published float64 rate of ordinary arithmetic as a share of the float32 rate, or None for an unknown chip.
 
-    By instruction set, so that it also holds for boards that are not in the table. Sources: CUDA C++ Programming Guide, table
-    "Throughput of Native Arithmetic Instructions"; AMD data sheets of the Instinct and Radeon series.
+    By instruction set, so that it also holds for boards that are not in the table. Sources: CUDA C++ Programming Guide,
+    table "Throughput of Native Arithmetic Instructions"; AMD data sheets of the Instinct and Radeon series.
     """
     if gpu.compute_capability is not None:
         return _NVIDIA_FLOAT64.get(gpu.compute_capability)
@@ -78,7 +81,8 @@ def float64_ratio(gpu: Gpu) -> Fraction | None:
 
 
 def supports_bfloat16(gpu: Gpu) -> bool | None:
-    """Whether the GPU has bfloat16 matrix units (NVIDIA from compute capability 8.0, AMD from CDNA and RDNA 3); None if unknown."""
+    """Whether the GPU has bfloat16 matrix units (NVIDIA from compute capability 8.0, AMD from CDNA and RDNA 3); None if
+    unknown."""
     if gpu.compute_capability is not None:
         return gpu.compute_capability >= (8, 0)
     if gpu.architecture:
@@ -102,7 +106,8 @@ _AMD_FLOAT64 = {
 }  # fmt: skip
 
 _RATIO_DISPUTE = (
-    "float64 is given as 1/32 of float32 by some tables and as 1/64 by others; the CUDA C++ Programming Guide has 1/64 for this "
+    "float64 is given as 1/32 of float32 by some tables and as 1/64 by others; the CUDA C++ Programming Guide has "
+    "1/64 for this "
     "instruction set"
 )
 
@@ -110,7 +115,8 @@ TABLE: tuple[GpuSpecification, ...] = (
     GpuSpecification(
         name="T4", memory=16, bandwidth=320.0, float64=0.254, float32=8.1, compute_capability=(7, 5),
         source="NVIDIA Turing GPU Architecture whitepaper WP-09183 (2018); T4 data sheet (2019)",
-        disagreement="the data sheet gives 300 GB/s, the whitepaper 320; float64 is 1/32 by the whitepaper and not in the data sheet",
+        disagreement="the data sheet gives 300 GB/s, the whitepaper 320; float64 is 1/32 by the whitepaper and not in "
+        "the data sheet",
     ),
     GpuSpecification(
         name="L4", memory=24, bandwidth=300.0, float64=0.47, float32=30.3, tf32=60.0, bfloat16=121.0, float8=242.0,
@@ -123,12 +129,14 @@ TABLE: tuple[GpuSpecification, ...] = (
         disagreement=_RATIO_DISPUTE,
     ),
     GpuSpecification(
-        name="RTX 4090", memory=24, bandwidth=1008.0, float64=1.29, float32=82.6, tf32=82.6, bfloat16=165.2, float8=330.3,
+        name="RTX 4090", memory=24, bandwidth=1008.0, float64=1.29, float32=82.6, tf32=82.6,
+        bfloat16=165.2, float8=330.3,
         compute_capability=(8, 9), source="NVIDIA Ada GPU Architecture whitepaper v2.01 (2022), appendix A",
         disagreement=_RATIO_DISPUTE,
     ),
     GpuSpecification(
-        name="RTX 5090", memory=32, bandwidth=1792.0, float64=1.64, float32=104.8, tf32=104.8, bfloat16=209.5, float8=419.0,
+        name="RTX 5090", memory=32, bandwidth=1792.0, float64=1.64, float32=104.8, tf32=104.8,
+        bfloat16=209.5, float8=419.0,
         compute_capability=(12, 0), source="NVIDIA RTX Blackwell GPU Architecture whitepaper v1.1 (2025), appendix A",
         disagreement=_RATIO_DISPUTE,
     ),
@@ -151,11 +159,13 @@ TABLE: tuple[GpuSpecification, ...] = (
     ),
     GpuSpecification(
         name="H100 PCIe", memory=80, bandwidth=2000.0, float64=26.0, float32=51.0, float64_matrix=51.0, tf32=378.0,
-        bfloat16=756.0, float8=1513.0, compute_capability=(9, 0), source="NVIDIA H100 data sheet (2022); GH100 whitepaper v1.02",
+        bfloat16=756.0, float8=1513.0, compute_capability=(9, 0),
+        source="NVIDIA H100 data sheet (2022); GH100 whitepaper v1.02",
     ),
     GpuSpecification(
         name="H100 SXM", memory=80, bandwidth=3350.0, float64=34.0, float32=67.0, float64_matrix=67.0, tf32=495.0,
-        bfloat16=989.0, float8=1979.0, compute_capability=(9, 0), source="NVIDIA H100 data sheet (2022); GH100 whitepaper v1.02",
+        bfloat16=989.0, float8=1979.0, compute_capability=(9, 0),
+        source="NVIDIA H100 data sheet (2022); GH100 whitepaper v1.02",
     ),
     GpuSpecification(
         name="H100 NVL", memory=94, bandwidth=3900.0, float64=30.0, float32=60.0, float64_matrix=60.0, tf32=418.0,
@@ -172,17 +182,20 @@ TABLE: tuple[GpuSpecification, ...] = (
     GpuSpecification(
         name="B200", memory=180, bandwidth=8000.0, float64=37.0, float32=75.0, float64_matrix=37.0, tf32=1100.0,
         bfloat16=2250.0, float8=4500.0, compute_capability=(10, 0), source="NVIDIA HGX B200 data sheet (2025), per GPU",
-        disagreement="float64 is 40 TFLOP/s in the architecture brief of 2024 and 37 in the data sheet; memory 180, 186 and 192 GB",
+        disagreement="float64 is 40 TFLOP/s in the architecture brief of 2024 and 37 in the data sheet; memory 180, "
+        "186 and 192 GB",
     ),
     GpuSpecification(
         name="B300", memory=288, bandwidth=8000.0, float64=1.25, float32=75.0, float64_matrix=1.25, tf32=1125.0,
         bfloat16=2250.0, float8=4500.0, compute_capability=(10, 3), source="NVIDIA HGX B300 data sheet (2025), per GPU",
-        disagreement="float64 is about 1/60 of float32 here; tables that copy B200 (XLA's target_config/specs/b300.txtpb among them) "
+        disagreement="float64 is about 1/60 of float32 here; tables that copy B200 (XLA's "
+        "target_config/specs/b300.txtpb among them) "
         "give about 37 TFLOP/s",
     ),
     GpuSpecification(
         name="GB200", memory=186, bandwidth=8000.0, float64=40.0, float32=80.0, float64_matrix=40.0, tf32=1250.0,
-        bfloat16=2500.0, float8=5000.0, compute_capability=(10, 0), source="NVIDIA GB200 NVL72 data sheet (2025), per GPU",
+        bfloat16=2500.0, float8=5000.0, compute_capability=(10, 0),
+        source="NVIDIA GB200 NVL72 data sheet (2025), per GPU",
         disagreement="float64 is 45 TFLOP/s in the architecture brief of 2024 and 40 in the data sheet",
     ),
 )  # fmt: skip
@@ -218,7 +231,8 @@ _COMPUTE_SLICES = 7
 
 
 def _slice(whole: GpuSpecification, match: re.Match[str]) -> GpuSpecification:
-    """The figures of a MIG instance: compute by its share of the seven slices, memory and bandwidth by its share of the memory."""
+    """The figures of a MIG instance: compute by its share of the seven slices, memory and bandwidth by its share of the
+    memory."""
     compute_slices, memory = int(match.group(1)), float(match.group(3))
     share, memory_share = compute_slices / _COMPUTE_SLICES, min(1.0, memory / whole.memory)
     scaled = {

@@ -1,8 +1,10 @@
 """What hardware is there, found out without starting JAX.
 
-`detect()` asks the NVIDIA driver, the AMD driver's tables, the PCI bus and the operating system. It creates no context on any
-device and starts no JAX backend, because environment variables and `jax.distributed.initialize` have to come before that. It
-never raises for a missing tool: a fact that cannot be had is None, with the reason. How fast things are is not asked here: see
+`detect()` asks the NVIDIA driver, the AMD driver's tables, the PCI bus and the operating system. It creates no context
+on any device and starts no JAX backend, because environment variables and `jax.distributed.initialize` have to come
+before that. It
+never raises for a missing tool: a fact that cannot be had is None, with the reason. How fast things are is not asked
+    here: see
 `card.py` (measured) and `gpus.py` (published).
 """
 
@@ -22,11 +24,12 @@ _log = logging.getLogger("gpujax.device")
 
 # Settings that change what JAX sees or does; reported as they stand, since they explain many a surprise.
 _VARIABLES = (
-    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
-    "TPU_VISIBLE_CHIPS", "TPU_ACCELERATOR_TYPE", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_NUM_CPU_DEVICES",
-    "JAX_COMPILATION_CACHE_DIR", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_DEFAULT_PRNG_IMPL", "XLA_FLAGS",
-    "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE",
-    "XLA_PYTHON_CLIENT_ALLOCATOR", "TF_GPU_ALLOCATOR", "OMP_NUM_THREADS", "GPUJAX_CONFIG", "GPUJAX_CACHE", "GPUJAX_LOG",
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS", "TPU_ACCELERATOR_TYPE", "JAX_PLATFORMS", "JAX_ENABLE_X64",
+    "JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_DEFAULT_PRNG_IMPL",
+    "XLA_FLAGS", "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "XLA_PYTHON_CLIENT_ALLOCATOR", "TF_GPU_ALLOCATOR", "OMP_NUM_THREADS", "GPUJAX_CONFIG", "GPUJAX_CACHE",
+    "GPUJAX_LOG",
 )  # fmt: skip
 
 
@@ -59,7 +62,9 @@ class Hardware(Facts):
         """What is there, for people: one line a fact, devices first."""
         lines = [line for gpu in (*self.gpus, *self.hidden_gpus) for line in _gpu_lines(gpu)]
         if self.tpu.chips:
-            lines.append(("TPU", f"{self.tpu.chips} chips, {self.tpu.kind or 'unknown kind'} (found by {self.tpu.found_by})"))
+            lines.append(
+                ("TPU", f"{self.tpu.chips} chips, {self.tpu.kind or 'unknown kind'} (found by {self.tpu.found_by})")
+            )
         lines.extend(_host_lines(self))
         lines.extend(("setting", f"{name}={value}") for name, value in self.environment.items())
         lines.extend(("note", note) for note in self.notes)
@@ -71,7 +76,11 @@ class Hardware(Facts):
 
 
 def detect(
-    *, root: str | os.PathLike[str] = "/", environ: Mapping[str, str] | None = None, nvml: Any = None, amdsmi: Any = None
+    *,
+    root: str | os.PathLike[str] = "/",
+    environ: Mapping[str, str] | None = None,
+    nvml: Any = None,
+    amdsmi: Any = None,
 ) -> Hardware:
     """Look at the hardware, without starting JAX and without raising for missing tools.
 
@@ -87,7 +96,8 @@ def detect(
     >>> hardware.cpu.usable_cores >= 1
     True
 
-    Sources: NVML API reference; CUDA Programming Guide, "CUDA environment variables"; Linux kernel documentation, "cgroup v2",
+    Sources: NVML API reference; CUDA Programming Guide, "CUDA environment variables"; Linux kernel documentation,
+        "cgroup v2",
     "proc" and "amdgpu".
     """
     start_logging()
@@ -166,7 +176,9 @@ _WORTH_SAYING = ("name", "memory_total", "memory_free", "mig_instances")
 
 def _host_lines(hardware: Hardware) -> list[tuple[str, str]]:
     cpu, memory, system, software = hardware.cpu, hardware.memory, hardware.system, hardware.software
-    cores = f"{cpu.physical_cores or 'unknown'} cores, {cpu.logical_cores or 'unknown'} threads, {cpu.usable_cores} usable"
+    cores = (
+        f"{cpu.physical_cores or 'unknown'} cores, {cpu.logical_cores or 'unknown'} threads, {cpu.usable_cores} usable"
+    )
     quota = f" (container limit {cpu.quota:g})" if cpu.quota is not None else ""
     vector = f"; {' '.join(cpu.vector)}" if cpu.vector else ""
     limit = f", container limit {_gib(memory.limit)}" if memory.limit is not None else ""
@@ -175,7 +187,9 @@ def _host_lines(hardware: Hardware) -> list[tuple[str, str]]:
     lines = [("CPU", f"{cpu.model or cpu.architecture}: {cores}{quota}{vector}"), ("memory", total + limit + usable)]
     if cpu.simulated_devices > 1:
         lines.append(("CPU devices", f"{cpu.simulated_devices} simulated"))
-    around = [text for text in ("WSL" if system.wsl else "", f"in {system.container}" if system.container else "") if text]
+    around = [
+        text for text in ("WSL" if system.wsl else "", f"in {system.container}" if system.container else "") if text
+    ]
     lines.append(("system", ", ".join([f"{system.name} (kernel {system.kernel})", *around])))
     versions = [f"Python {software.python}", f"JAX {software.jax or 'not installed'}"]
     versions += [f"plugins: {', '.join(software.plugins)}"] if software.plugins else ["no accelerator plugin"]

@@ -1,7 +1,7 @@
 """Facts about the host: processor, memory, container limits, operating system, installed software.
 
-Everything is read from the operating system's own tables. Functions take the root of the file system, so that a test can give
-them a made-up machine; a fact that cannot be read is None, with the reason.
+Everything is read from the operating system's own tables. Functions take the root of the file system, so that a test
+can give them a made-up machine; a fact that cannot be read is None, with the reason.
 """
 
 import importlib.metadata
@@ -114,7 +114,8 @@ def software(root: str | os.PathLike[str] = "/") -> Software:
     for name, version in (("jax", jax), ("jaxlib", jaxlib)):
         if version is None:
             unknown[name] = "not installed"
-    # Every accelerator plugin of JAX announces itself under this entry point ("xla_cuda13", "xla_rocm7"); TPUs need libtpu.
+    # Every accelerator plugin of JAX announces itself under this entry point ("xla_cuda13", "xla_rocm7"); TPUs need
+    # libtpu.
     announced = {entry.name for entry in importlib.metadata.entry_points(group="jax_plugins")}
     found = [kind for kind in ("cuda", "rocm", "oneapi") if any(kind in name for name in announced)]
     if _version("libtpu"):
@@ -203,8 +204,8 @@ def _meminfo(text: str, key: str) -> int | None:
 def _cgroup_folders(base: Path, controller: str) -> list[tuple[int, Path]]:
     """This process's control group and all its parents for one controller, as (version, folder), innermost first.
 
-    A limit on any parent binds, so all have to be read. Inside a container the path in /proc/self/cgroup is often the host's
-    and does not exist; the mount's own root then holds the container's limits.
+    A limit on any parent binds, so all have to be read. Inside a container the path in /proc/self/cgroup is often the
+    host's and does not exist; the mount's own root then holds the container's limits.
     """
     folders: list[tuple[int, Path]] = []
     for line in _read(base / "proc/self/cgroup").splitlines():

@@ -12,10 +12,11 @@ _MARK = "gpujax-environment"
 
 
 def start_logging() -> None:
-    """Follow GPUJAX_LOG: give the logger "gpujax" that level and a handler of its own; without the variable, do nothing.
+    """Follow GPUJAX_LOG: give the logger "gpujax" that level and a handler of its own; without the variable, do
+    nothing.
 
-    Called by `detect` and `configure`; calling it again changes nothing. A program with its own logging leaves the variable
-    unset and configures the logger "gpujax" as any other.
+    Called by `detect` and `configure`; calling it again changes nothing. A program with its own logging leaves the
+    variable unset and configures the logger "gpujax" as any other.
 
     Raises: ConfigError if GPUJAX_LOG names no level.
     """

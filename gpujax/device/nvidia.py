@@ -1,11 +1,12 @@
 """Facts about NVIDIA GPUs, asked of the driver through NVML, without creating a CUDA context.
 
-Every single question may go unanswered: consumer boards lack some, integrated GPUs (GB10, Jetson) answer "not supported" to the
-memory question because they share the host's memory, containers may forbid some, and a GPU can fall off the bus. Each answer
-that fails leaves its fact None with NVML's own words as the reason; nothing here raises.
+Every single question may go unanswered: consumer boards lack some, integrated GPUs (GB10, Jetson) answer "not
+    supported" to the
+memory question because they share the host's memory, containers may forbid some, and a GPU can fall off the bus. Each
+answer that fails leaves its fact None with NVML's own words as the reason; nothing here raises.
 
-Which of the GPUs this process can see follows the CUDA Programming Guide ("CUDA environment variables") and the MIG User Guide
-("CUDA device enumeration").
+Which of the GPUs this process can see follows the CUDA Programming Guide ("CUDA environment variables") and the MIG
+User Guide ("CUDA device enumeration").
 """
 
 import dataclasses
@@ -201,7 +202,8 @@ def _visible(gpus: list[Gpu], environ: Mapping[str, str]) -> tuple[tuple[Gpu, ..
     names = {gpu.name for gpu in reachable}
     if len(names) > 1 and environ.get("CUDA_DEVICE_ORDER", "FASTEST_FIRST") != "PCI_BUS_ID":
         notes.append(
-            "GPUs of different models: CUDA numbers the fastest first, the driver by slot, so numbers here may differ from "
+            "GPUs of different models: CUDA numbers the fastest first, the driver by slot, so numbers here may differ "
+            "from "
             "JAX's; set CUDA_DEVICE_ORDER=PCI_BUS_ID to have one order"
         )
     shown = [

@@ -1,7 +1,8 @@
 """What the running JAX has been told and which devices it shows, by the numbers that a configuration uses.
 
-The only place that looks into JAX's state: whether a backend has started, which settings a program made for itself, and how JAX's
-devices relate to `DeviceConfig.device_ids`. Asking for devices starts the backend; everything else here does not.
+The only place that looks into JAX's state: whether a backend has started, which settings a program made for itself, and
+how JAX's devices relate to `DeviceConfig.device_ids`. Asking for devices starts the backend; everything else here does
+not.
 """
 
 import dataclasses
@@ -83,7 +84,8 @@ def started_platform() -> str | None:
 
 
 def seen_by_jax(hardware: Hardware) -> Hardware:
-    """The hardware with the settings that the program has already made in JAX itself, as if they stood in the environment.
+    """The hardware with the settings that the program has already made in JAX itself, as if they stood in the
+    environment.
 
     Only what is already imported is looked at, and nothing is started.
     """

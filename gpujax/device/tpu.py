@@ -1,6 +1,7 @@
 """Facts about TPUs: chips on the PCI bus, device files, and what the cloud's environment says.
 
-Opening a TPU locks it for this process, so nothing is opened: the PCI table, the names under /dev and the environment are read.
+Opening a TPU locks it for this process, so nothing is opened: the PCI table, the names under /dev and the environment
+    are read.
 The PCI numbers are those of JAX (`jax/_src/hardware_utils.py`) and of Google's cloud documentation.
 """
 
