@@ -1,8 +1,8 @@
 """Alpaca option snapshots: pages of the REST response and `alpaca-py` objects, to the typed columns of a chain.
 
-A page is `{"snapshots": {SYMBOL: {"latestQuote": {...}, "latestTrade": {...}, "greeks": {...}, "impliedVolatility": x}},
-"next_page_token": ...}`; every part of a snapshot may be missing or null. alpaca-py's `OptionsSnapshot` has the same parts
-under Python names, and is read by its attributes, so alpaca-py itself is never imported.
+A page is `{"snapshots": {SYMBOL: {"latestQuote": {...}, "latestTrade": {...}, "greeks": {...}, "impliedVolatility":
+x}}, "next_page_token": ...}`; every part of a snapshot may be missing or null. alpaca-py's `OptionsSnapshot` has the
+same parts under Python names, and is read by its attributes, so alpaca-py itself is never imported.
 
 Source: Alpaca, "Option chain" and "Option snapshots" of the Market Data API v1beta1; alpaca-py 0.44,
 alpaca/data/models/snapshots.py and alpaca/data/mappings.py.
@@ -168,7 +168,8 @@ class _Reader:
         vendor = {
             name: np.array(self.numbers[name], dtype=np.float64) for name in ("implied_volatility", *VENDOR_GREEKS)
         }
-        set_flag(flags, np.isnan(np.stack(list(vendor.values()))).any(axis=0), QuoteFlag.NO_VENDOR_GREEKS)
+        incomplete = np.isnan(np.array(list(vendor.values()))).any(axis=0)
+        set_flag(flags, np.asarray(incomplete), QuoteFlag.NO_VENDOR_GREEKS)
         quotes["flags"] = flags
         return quotes, vendor
 

@@ -1,8 +1,8 @@
 """From quotes to forwards, implied volatilities, Greeks and flags, for a whole chain in a few compiled calls.
 
-American-style listed equity options are treated as European: at the parity forward the difference is small near the money
-and grows for deep in-the-money puts (and calls before dividends), whose volatilities come out too high. Removing the
-early-exercise premium first is not part of this module.
+American-style listed equity options are treated as European: at the parity forward the difference is small near the
+money and grows for deep in-the-money puts (and calls before dividends), whose volatilities come out too high.
+Removing the early-exercise premium first is not part of this module.
 """
 
 import dataclasses
@@ -54,11 +54,14 @@ class ExpiryGroups(NamedTuple):
 class ChainAnalysis:
     """A chain with what follows from its quotes; arrays are `[n]`, in the chain's order.
 
-    chain: the quotes. years: time to expiry. forward, rate, dividend_yield: of each quote's expiry at its time, continuously
-    compounded per year of the clock. underlying: the price used; the forward discounted by the rate where none was quoted.
-    bid_volatility, mid_volatility, ask_volatility, last_volatility: implied, as decimals, NaN where there is no price or
-    none exists. price, volatility: the ones that the Greeks belong to. greeks: NamedTuple of arrays under `convention`.
-    flags: the chain's flags and those of the analysis. group: which row of `groups` and `forwards` each quote belongs to.
+    chain: the quotes. years: time to expiry. forward, rate, dividend_yield: of each quote's expiry at its time,
+    continuously compounded per year of the clock. underlying: the price used; the forward discounted by the rate
+    where none was quoted.
+    bid_volatility, mid_volatility, ask_volatility, last_volatility: implied, as decimals, NaN where there is no price
+    or none exists. price, volatility: the ones that the Greeks belong to. greeks: NamedTuple of arrays under
+    `convention`.
+    flags: the chain's flags and those of the analysis. group: which row of `groups` and `forwards` each quote belongs
+        to.
     """
 
     chain: "Chain"
@@ -86,7 +89,8 @@ class ChainAnalysis:
 
     def __repr__(self) -> str:
         determined = int(np.count_nonzero(np.isfinite(self.volatility)))
-        return f"ChainAnalysis({len(self):,} quotes, {determined:,} with a volatility, {len(self.groups.years):,} forwards)"
+        found = int(np.count_nonzero(np.isfinite(self.forwards.forward)))
+        return f"ChainAnalysis({len(self):,} quotes, {determined:,} with a volatility, {found:,} forwards)"
 
     def __getitem__(self, rows: Any) -> "ChainAnalysis":
         """The rows of a boolean mask, an index array or a slice; groups and forwards stay whole."""
@@ -177,11 +181,12 @@ def analyze(
 
     Arguments:
         chain: the quotes.
-        rate: continuously compounded, as a decimal: a number, a function of years to expiry (arrays to arrays), or "implied"
-            from put-call parity, per expiry and snapshot.
+        rate: continuously compounded, as a decimal: a number, a function of years to expiry (arrays to arrays), or
+            "implied" from put-call parity, per expiry and snapshot.
         dividend_yield: used where the forward comes from the spot.
-        forward: "parity" implies each expiry's forward from its calls and puts, and falls back, with a flag, to the carry
-            of the same expiry at an earlier snapshot, then to the spot; "spot" is spot * exp((rate - dividend_yield) T).
+        forward: "parity" implies each expiry's forward from its calls and puts, and falls back, with a flag, to the
+            carry of the same expiry at an earlier snapshot, then to the spot; "spot" is spot * exp((rate -
+            dividend_yield) T).
         clock: how time to expiry is counted; see `expiry.years_to_expiry`. With "trading/252" discounting still runs on
             calendar time, and the rates of the result are per year of trading time.
         settlement: when the options end; see `expiry.expiry_instants`.
@@ -190,12 +195,13 @@ def analyze(
         greeks: names of the Greeks to compute, from those of `gpujax.pricing.black_scholes.greeks`.
         stale_after: seconds by which a quote may be older than the newest of its snapshot before it counts as stale.
 
-    Returns: `ChainAnalysis`. No quote is dropped: where something cannot be said there is NaN, and a flag that says why.
+    Returns: `ChainAnalysis`. No quote is dropped: where something cannot be said there is NaN, and a flag that says
+        why.
 
     Raises: InputError for an unknown name, or a rate that is not finite.
 
-    >>> chain = Chain.from_arrays(expiry="2024-05-03", strike=155.0, is_call=False, bid=0.32, ask=0.35, underlying=169.74,
-    ...                           time="2024-04-26T16:00")
+    >>> chain = Chain.from_arrays(expiry="2024-05-03", strike=155.0, is_call=False, bid=0.32, ask=0.35,
+    ...                           underlying=169.74, time="2024-04-26T16:00")
     >>> chain.analyze(rate=0.05295).mid_volatility.round(4)
     array([0.4565])
 
@@ -300,10 +306,10 @@ def _stale(chain: "Chain", stale_after: float) -> npt.NDArray[np.bool_]:
 def _groups(
     chain: "Chain", years: Floats, money_years: Floats
 ) -> tuple[npt.NDArray[np.int64], ExpiryGroups, Floats, npt.NDArray[np.int64]]:
-    """Number the groups; for each its newest quote's time, its mean underlying, and the number of its root and expiry."""
+    """Number the groups; for each its newest time, its mean underlying, and the number of its root and expiry."""
     roots, root = np.unique(chain.root, return_inverse=True)
     expiries, expiry = np.unique(chain.expiry, return_inverse=True)
-    snapshots, snapshot = np.unique(chain.snapshot, return_inverse=True)
+    _, snapshot = np.unique(chain.snapshot, return_inverse=True)
     series_of_row = root.reshape(-1) * len(expiries) + expiry.reshape(-1)
     key = snapshot.reshape(-1) * (len(roots) * len(expiries)) + series_of_row
     keys, first, group = np.unique(key, return_index=True, return_inverse=True)
@@ -348,7 +354,7 @@ def _row_forwards(
     alive = years > 0.0
     forward = np.where(alive, forwards.forward[group] * moved * np.exp(np.where(alive, aged, 0.0)), np.nan)
     money_rate = forwards.rate[group]
-    # What the pricing functions see: rates per year of their own clock, so that the discount factors are the right ones.
+    # The pricing functions see rates per year of their own clock, so that the discount factors are right.
     ratio = np.divide(money_years, years, out=np.ones_like(years), where=alive)
     rate = money_rate * ratio
     spot = np.where(np.isfinite(chain.underlying), chain.underlying, group_spot)

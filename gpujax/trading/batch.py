@@ -1,7 +1,7 @@
 """Flat NumPy arrays through a compiled function, in few shapes.
 
-XLA compiles once per shape. Chains come in every length, so rows are padded to one of a few lengths and long chains run in
-equal blocks: three programs serve every chain, and a second chain compiles nothing.
+XLA compiles once per shape. Chains come in every length, so rows are padded to one of a few lengths and long chains
+run in equal blocks: three programs serve every chain, and a second chain compiles nothing.
 """
 
 from collections.abc import Callable, Mapping

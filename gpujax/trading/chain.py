@@ -35,15 +35,16 @@ _WIDE_SHARE, _WIDE_LEAST = 0.5, 0.10
 class Chain:
     """Option quotes, one row each; all arrays are `[n]` and read-only.
 
-    root: symbol root, "" if unknown. expiry: expiration date, datetime64[D]. strike: in currency. is_call: True for calls.
-    bid, ask, last: prices in currency per unit of the underlying, NaN where there is none. bid_size, ask_size: contracts,
-    NaN if unknown. underlying: price of the underlying at the quote, NaN if unknown. time, last_time: UTC instants of the
-    quote and of the last trade, datetime64[ns]. snapshot: rows with one number were observed together.
+    root: symbol root, "" if unknown. expiry: expiration date, datetime64[D]. strike: in currency. is_call: True for
+        calls.
+    bid, ask, last: prices in currency per unit of the underlying, NaN where there is none. bid_size, ask_size:
+    contracts, NaN if unknown. underlying: price of the underlying at the quote, NaN if unknown. time, last_time: UTC
+    instants of the quote and of the last trade, datetime64[ns]. snapshot: rows with one number were observed together.
     flags: bits of `QuoteFlag`. vendor: what the vendor computed itself (implied_volatility, delta, ...), by name.
     source: what the rows were read from. notes: what else the reader found worth saying.
 
-    Make one with `from_csv`, `from_parquet`, `from_frame`, `from_arrays` or `from_alpaca`; `chain[mask]` and `select` give
-    parts of it; `analyze` gives forwards, implied volatilities and Greeks.
+    Make one with `from_csv`, `from_parquet`, `from_frame`, `from_arrays` or `from_alpaca`; `chain[mask]` and `select`
+    give parts of it; `analyze` gives forwards, implied volatilities and Greeks.
     """
 
     root: npt.NDArray[np.str_]
@@ -90,8 +91,9 @@ class Chain:
         times = f", {known.min().astype('M8[s]')} to {known.max().astype('M8[s]')} New York" if known.size else ""
         span = f"{expiries[0]} to {expiries[-1]}" if len(expiries) else "none legible"
         return (
-            f"Chain({len(self):,} quotes{' of ' + ', '.join(roots) if roots else ''}, {len(expiries)} expiries ({span}), "
-            f"{len(np.unique(self.snapshot)):,} snapshots{times}, source={self.source!r})"
+            f"Chain({len(self):,} quotes{' of ' + ', '.join(roots) if roots else ''}, "
+            f"{len(expiries)} expiries ({span}), {len(np.unique(self.snapshot)):,} snapshots{times}, "
+            f"source={self.source!r})"
         )
 
     @property
@@ -232,7 +234,7 @@ class Chain:
         root: str | None = None,
         snapshots: Snapshots = "time",
     ) -> "Chain":
-        """Read a chain from a pandas or polars DataFrame, a pyarrow Table or a dict of arrays; otherwise as `from_csv`."""
+        """Read a chain from a pandas or polars DataFrame, a pyarrow Table or a dict of arrays; else as `from_csv`."""
         constants = {"time": time, "underlying": underlying, "root": root}
         return _build(columns_of_frame(table), "the table", columns, errors, constants, snapshots)
 
@@ -244,8 +246,8 @@ class Chain:
             columns: `symbol`, or `expiry`, `strike` and `right` (or `is_call`); and any of `root, bid, ask, bid_size,
                 ask_size, last, underlying, time`. Arrays `[n]`, or one value for all rows.
 
-        >>> Chain.from_arrays(expiry="2024-05-03", strike=[150.0, 155.0], is_call=True, bid=[20.0, 15.4], ask=[20.3, 15.6],
-        ...                   underlying=169.74, time="2024-04-25T16:00").mid
+        >>> Chain.from_arrays(expiry="2024-05-03", strike=[150.0, 155.0], is_call=True, bid=[20.0, 15.4],
+        ...                   ask=[20.3, 15.6], underlying=169.74, time="2024-04-25T16:00").mid
         array([20.15, 15.5 ])
         """
         if "is_call" in columns:
@@ -268,10 +270,11 @@ class Chain:
         """Make a chain of Alpaca option snapshots; see `gpujax.trading.alpaca.alpaca_quotes` for what is taken.
 
         Arguments:
-            pages: a path of a JSON file, its text, the decoded page, a dict of symbols to snapshots (also of `alpaca-py`
-                objects), or a list of any of these: the pages of one request.
+            pages: a path of a JSON file, its text, the decoded page, a dict of symbols to snapshots (also of
+                `alpaca-py` objects), or a list of any of these: the pages of one request.
             underlying: price of the underlying, or root -> price; Alpaca's pages do not contain it.
-            errors: "raise" refuses a page at the first malformed field; "flag" keeps the contract, with the field missing.
+            errors: "raise" refuses a page at the first malformed field; "flag" keeps the contract, with the field
+                missing.
 
         Raises: DataError that names the page, the symbol and the field.
         """

@@ -1,12 +1,12 @@
 """Greeks in the units of a trading system: one factor per Greek, applied to the raw partial derivatives.
 
-gpujax computes raw Greeks: per 1.00 of volatility, per year of time, per 1.00 of rate. Trading systems quote most of them
-per volatility point (0.01), per calendar day and per percentage point of rate. What a system does not define itself
-(the second and third order, mostly) is scaled alike, per point and per day in each of its variables.
+gpujax computes raw Greeks: per 1.00 of volatility, per year of time, per 1.00 of rate. Trading systems quote most of
+them per volatility point (0.01), per calendar day and per percentage point of rate. What a system does not define
+itself (the second and third order, mostly) is scaled alike, per point and per day in each of its variables.
 
 Sources: alpaca: its published snapshot of AAPL240503P00155000 (alpaca-py test data) is reproduced with these factors.
-nautilus: NautilusTrader, crates/model/src/data/greeks.rs, black_scholes_greeks_exact (it has no rho). vollib: py_vollib and
-fast-vollib, analytical Greeks.
+nautilus: NautilusTrader, crates/model/src/data/greeks.rs, black_scholes_greeks_exact (it has no rho). vollib:
+py_vollib and fast-vollib, analytical Greeks.
 """
 
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ def convention_factors(convention: Convention, *, days_in_year: float | None = N
 
     Arguments:
         convention: "raw", "alpaca", "nautilus" or "vollib".
-        days_in_year: days that per-day Greeks divide the year into; None for the convention's own. 252 suits time counted
-            in trading sessions.
+        days_in_year: days that per-day Greeks divide the year into; None for the convention's own. 252 suits time
+            counted in trading sessions.
 
     Raises: InputError for an unknown convention.
 
@@ -68,9 +68,10 @@ def to_convention(greeks: GreeksTuple, convention: Convention, *, days_in_year: 
     """Bring raw Greeks to a convention.
 
     Arguments:
-        greeks: a NamedTuple whose fields are called as in `gpujax.pricing`; values are arrays, or None where not computed.
-        convention: "raw" leaves them as they are; "alpaca" and "vollib": vega and rho per point, theta per day of a year
-            of 365; "nautilus": the same with a year of 365.25 days.
+        greeks: a NamedTuple whose fields are called as in `gpujax.pricing`; values are arrays, or None where not
+            computed.
+        convention: "raw" leaves them as they are; "alpaca" and "vollib": vega and rho per point, theta per day of a
+            year of 365; "nautilus": the same with a year of 365.25 days.
         days_in_year: as for `convention_factors`.
 
     Returns: the same NamedTuple, with the same fields.

@@ -1,8 +1,8 @@
 """Time to expiry in years: when an option's life ends, and how the time until then is counted.
 
 An option ends at the close of its last session: 16:00 in New York, 13:00 on a day with an early close; one that settles
-on the opening prices (the monthly SPX, NDX, RUT and VIX options) ends at 9:30. An expiration date without a session (the
-Saturdays of symbols until 2015, Good Friday) means the last session before it.
+on the opening prices (the monthly SPX, NDX, RUT and VIX options) ends at 9:30. An expiration date without a session
+(the Saturdays of symbols until 2015, Good Friday) means the last session before it.
 """
 
 from typing import Any, Literal, get_args
@@ -59,8 +59,10 @@ def years_to_expiry(time: Any, end: Any, *, clock: Clock = "calendar/365") -> np
         clock: how time is counted.
             "calendar/365" and "calendar/365.25": elapsed days over 365 or 365.25.
             "trading/252": NYSE sessions over 252, each spread evenly over its hours; nights and holidays count nothing.
-            "alpaca": whole days from the quote to midnight UTC at the start of the expiration date, over 365. This is the
-            rule that reproduces Alpaca's published Greeks; Alpaca documents none. It is zero from the day before expiry.
+            "alpaca": whole days from the quote to midnight UTC at the start of the expiration date, over 365. Alpaca
+            documents no rule; this one gives the 7/365 that its published Greeks of AAPL240503P00155000 imply at the
+            time of that quote. It is zero from the evening two days before the expiration date on, so near expiry
+            prefer another clock.
             "nautilus": whole days to the end, at least one, over 365.25, as NautilusTrader's GreeksCalculator counts.
 
     Returns: float64 `[...]`; zero or negative once the option has expired, NaN for NaT.

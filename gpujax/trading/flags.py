@@ -19,11 +19,11 @@ class QuoteFlag(enum.IntFlag):
     CROSSED, LOCKED: bid above, or equal to, ask. WIDE: spread above half the mid and above 0.10.
     BAD_CELL: a cell could not be read, or holds an impossible value (a negative price); it counts as missing.
     BAD_CONTRACT: expiry, strike, right or symbol could not be read. NO_TIME: no time of the quote.
-    NO_UNDERLYING: no price of the underlying. DUPLICATE: the same contract again in the same snapshot (the last counts).
-    NO_VENDOR_GREEKS: the vendor normally sends Greeks with the quote, and sent none.
+    NO_UNDERLYING: no price of the underlying. DUPLICATE: the same contract again in the same snapshot (the last
+    counts). NO_VENDOR_GREEKS: the vendor normally sends Greeks with the quote, and sent none.
 
-    EXPIRED: the quote is not earlier than the end of the option's life. STALE: much older than the newest quote beside it.
-    NO_PRICE: the price that was asked for (mid, bid, ask or last) does not exist.
+    EXPIRED: the quote is not earlier than the end of the option's life. STALE: much older than the newest quote
+    beside it. NO_PRICE: the price that was asked for (mid, bid, ask or last) does not exist.
     BELOW_INTRINSIC, ABOVE_BOUND: that price lies outside of what no arbitrage allows at this forward, so no volatility
     exists. NO_VOLATILITY: the price is inside the bounds, and the volatility could still not be determined.
     FORWARD_NOT_PARITY: the forward came from elsewhere than this snapshot's calls and puts. NO_FORWARD: there is none.

@@ -1,12 +1,12 @@
 r"""Forward prices and rates implied by put-call parity, for many expiries and times at once.
 
 For European options $C - P = D\,(F - K)$ at every strike $K$, with the forward $F$ and the discount factor $D$. Every
-strike with two-sided quotes of both its call and its put gives an observation $F_j = K_j + (C_j - P_j)/D$, good to about
-the half-spread of the two; a robust weighted mean of them is the forward.
+strike with two-sided quotes of both its call and its put gives an observation $F_j = K_j + (C_j - P_j)/D$, good to
+about the half-spread of the two; a robust weighted mean of them is the forward.
 
-Listed equity options are American. Parity then holds only nearly, and least at strikes far from the forward, where one of
-the two carries an early-exercise premium; the weights therefore also fall with the distance from the forward, on the scale
-of the price's own standard deviation, where that premium is small against the spread.
+Listed equity options are American. Parity then holds only nearly, and least at strikes far from the forward, where
+one of the two carries an early-exercise premium; the weights therefore also fall with the distance from the forward,
+on the scale of the price's own standard deviation, where that premium is small against the spread.
 
 References: H. Stoll, "The relationship between put and call option prices", J. Finance 24 (1969), 801-824. P. J. Huber,
 Robust Statistics (1981), chapter 3 (M-estimates of location by reweighting), with Tukey's biweight.
@@ -51,8 +51,8 @@ class Forwards(NamedTuple):
 
     forward: in currency. rate: continuously compounded, per year. discount: today's value of 1 at expiry.
     standard_error: of the forward, in currency; rate_error: of the rate, NaN where it was given. pairs: strikes that
-    carried weight. lowest, highest: interval for the forward from bids and asks near it, one-sided quotes included (it may
-    be empty if a quote is wrong). method: `ForwardMethod`.
+    carried weight. lowest, highest: interval for the forward from bids and asks near it, one-sided quotes included
+    (it may be empty if a quote is wrong). method: `ForwardMethod`.
     """
 
     forward: Floats
@@ -75,6 +75,16 @@ class _Pairs(NamedTuple):
     call_ask: Floats
     put_bid: Floats
     put_ask: Floats
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "_Pairs":
+        return _Pairs(
+            self.group[keep],
+            self.strike[keep],
+            self.call_bid[keep],
+            self.call_ask[keep],
+            self.put_bid[keep],
+            self.put_ask[keep],
+        )
 
 
 def imply_forwards(
@@ -100,8 +110,8 @@ def imply_forwards(
         strike, is_call, bid, ask: the quotes, `[n]`; NaN where a price is missing. Leave out what should not count.
         years: time to expiry of each group, `[G]`; a group that is not positive gets no forward.
         spot: price of the underlying, `[G]`, NaN if unknown.
-        rate: continuously compounded; a number, a function of years, or "implied": from the slope of C - P in the strike,
-            drawn towards the rates of the other expiries of the snapshot in proportion to its error.
+        rate: continuously compounded; a number, a function of years, or "implied": from the slope of C - P in the
+            strike, drawn towards the rates of the other expiries of the snapshot in proportion to its error.
         dividend_yield: only used where the forward has to come from the spot.
         snapshot: number of the snapshot of each group, `[G]`, increasing in time.
         series: number of the root and expiry of each group, `[G]`: where an earlier carry may be taken from.
@@ -120,7 +130,7 @@ def imply_forwards(
     rate_errors = np.full(count, np.nan)
 
     two_sided = (pairs.call_bid <= pairs.call_ask) & (pairs.put_bid <= pairs.put_ask) & live[pairs.group]
-    sided = _Pairs(*(column[two_sided] for column in pairs))
+    sided = pairs.where(two_sided)
     enough = use_parity & (np.bincount(sided.group, minlength=count) >= minimum_pairs) & live
     if given is None:
         # A first forward with D = 1 is exact where C = P, so it serves as the centre for the slope.
@@ -215,7 +225,7 @@ def _implied_rates(
     x = pairs.strike - centre[group]
     base = _kernel(pairs.strike, centre, _WIDE * width, group) / half_spread**2
     weight = base
-    slope = level = np.zeros(count)
+    slope = error = np.zeros(count)
     for _ in range(_REWEIGHTINGS + 1):
         total = _sum(weight, group, count)
         mean_x, mean_y = (_ratio(_sum(weight * v, group, count), total) for v in (x, difference))
@@ -237,8 +247,9 @@ def _implied_rates(
     precision = np.where(np.isfinite(raw) & (error > 0.0), 1.0 / error**2, 0.0)
     _, place = np.unique(snapshot, return_inverse=True)
     place = place.reshape(-1)
-    pooled_precision = np.bincount(place, precision)
-    pooled = _ratio(np.bincount(place, precision * np.nan_to_num(raw)), pooled_precision)
+    places = int(place.max()) + 1
+    pooled_precision = _sum(precision, place, places)
+    pooled = _ratio(_sum(precision * np.nan_to_num(raw), place, places), pooled_precision)
     prior, prior_precision = np.nan_to_num(pooled)[place], 1.0 / _PRIOR_RATE_DEVIATION**2
     combined = (precision * np.nan_to_num(raw) + prior_precision * prior) / (precision + prior_precision)
     known = pooled_precision[place] > 0.0
@@ -275,7 +286,7 @@ def _interval(pairs: _Pairs, discount: Floats, location: _Location, spot: Floats
 
 
 def _price_deviation(strike: Floats, straddle: Floats, forward: Floats, group: Integers, count: int) -> Floats:
-    r"""Relative standard deviation of the price at expiry, from the cheapest straddle: $S \approx F\sigma\sqrt{2T/\pi}$.
+    r"""Relative standard deviation of the price at expiry, from the cheapest straddle, $\approx F\sigma\sqrt{2T/\pi}$.
 
     At least the distance to the third nearest strike, so that on expiry day a few strikes still count.
     """
@@ -330,7 +341,7 @@ def _given_rate(rate: Rate, years: Floats) -> Floats | None:
 
 
 def _sum(values: Floats, group: Integers, count: int) -> Floats:
-    return np.bincount(group, values, minlength=count)
+    return np.bincount(group, values, minlength=count).astype(np.float64)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:

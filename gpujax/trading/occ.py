@@ -44,7 +44,8 @@ def parse_occ(symbols: Any, *, errors: Literal["raise", "flag"] = "raise") -> Oc
 
     Returns: `OccSymbols` of arrays `[n]` (n = 1 for a single string).
 
-    Raises: InputError that names the symbol, its index and what is wrong with it; InputTypeError for anything but strings.
+    Raises: InputError that names the symbol, its index and what is wrong with it; InputTypeError for anything but
+        strings.
 
     >>> parse_occ("AAPL240503P00155000").strike
     array([155.])
@@ -79,7 +80,7 @@ def parse_occ(symbols: Any, *, errors: Literal["raise", "flag"] = "raise") -> Oc
     year = 2000 + digit[:, 0] * 10 + digit[:, 1]
     month = digit[:, 2] * 10 + digit[:, 3]
     day = digit[:, 4] * 10 + digit[:, 5]
-    date_is_digits = is_digit[:, :6].all(axis=1)
+    date_is_digits = np.asarray(is_digit[:, :6].all(axis=1))
     expiry, real_date = _dates(year, month, day, date_is_digits)
     right = tail[:, 6]
     strike_is_digits = is_digit[:, 7:].all(axis=1)

@@ -1,7 +1,7 @@
 """Pictures of an analysed chain: the smile of each expiry, the term structure, the surface.
 
-Matplotlib is imported when a plot is made, and only through its object interface: no window, no global state, no change to
-the user's settings. Every function returns a Figure, to save or to show.
+Matplotlib is imported when a plot is made, and only through its object interface: no window, no global state, no
+change to the user's settings. Every function returns a Figure, to save or to show.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -88,7 +88,7 @@ def plot_smile(
         _decorate(axis)
         level = table.at_the_money[group]
         axis.set_title(
-            f"{date}   {_days(analysis.groups.years[group], analysis.clock)}"
+            f"{date}   {_days(float(analysis.groups.years[group]), analysis.clock)}"
             + (f"   at the money {level:.1%}" if np.isfinite(level) else ""),
             loc="left", fontsize=9.5, color=_INK,
         )  # fmt: skip
@@ -141,10 +141,11 @@ def plot_term_structure(analysis: "ChainAnalysis", *, snapshot: int | None = Non
 
 
 def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, width: float = 2.5) -> "Figure":
-    """The volatility surface as a map: standard deviations from the forward across, time to expiry up, volatility as colour.
+    """The volatility surface as a map: standard deviations from the forward across, time to expiry up, volatility as
+    colour.
 
-    Each expiry's out-of-the-money mids are joined linearly in volatility, expiries linearly in total variance; the dots are
-    the quotes. Nothing is extrapolated: where no quote reaches, the map is empty.
+    Each expiry's out-of-the-money mids are joined linearly in volatility, expiries linearly in total variance; the
+    dots are the quotes. Nothing is extrapolated beyond the outermost quotes, of a smile or in time.
 
     Arguments:
         analysis: from `Chain.analyze`.
@@ -180,22 +181,30 @@ def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, widt
     figure = _figure(8.5, 5.6)
     figure.suptitle(f"Implied volatility surface{_of(analysis)}, {when}", x=0.012, ha="left", fontsize=13, color=_INK)
     axis = figure.subplots()
-    low, high = np.nanpercentile(lines, (1.0, 99.0))
-    levels = np.linspace(low, high, 25)
+    low, high = np.nanpercentile(surface, (1.0, 99.0))
+    ticker = optional_module("matplotlib.ticker", "plotting")
+    marks = ticker.MaxNLocator(8, steps=(1, 2, 5, 10)).tick_values(low, high)
+    levels = np.linspace(marks[0], marks[-1], 10 * (len(marks) - 1) + 1)
     filled = axis.contourf(grid, fine * 365.0, surface, levels=levels, cmap="viridis", extend="both")
-    labelled = axis.contour(grid, fine * 365.0, surface, levels=levels[2::4], colors="white", linewidths=0.7, alpha=0.8)
-    axis.clabel(labelled, fmt=lambda level: f"{level:.0%}", fontsize=8)
+    labelled = axis.contour(grid, fine * 365.0, surface, levels=marks, colors="white", linewidths=0.7, alpha=0.8)
+    axis.clabel(labelled, fmt=lambda level: f"{100.0 * level:.3g}%", fontsize=8)
     inside = drawable & (np.abs(deviations) <= width)
-    axis.plot(deviations[inside], analysis.years[inside] * 365.0, ".", color="white", markersize=2.2, alpha=0.65)
-    axis.axvline(0.0, color="white", linewidth=0.8, linestyle=(0, (4, 3)))
+    heights = analysis.groups.years[analysis.group[inside]] * 365.0
+    axis.plot(deviations[inside], heights, ".", color=_INK, markersize=2.0, alpha=0.7)
+    axis.axvline(0.0, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.6)
     axis.set_yscale("log")
     _days_axis(axis.yaxis, times * 365.0)
-    axis.set_xlim(-width, width)
+    reached = grid[np.isfinite(surface).any(axis=0)]
+    if not len(reached):
+        raise DataError("no two expiries have volatilities at the same distance from the forward" + _seen(analysis))
+    axis.set_xlim(max(reached[0] - 0.1, -width), min(reached[-1] + 0.1, width))
     axis.set_xlabel(_AXES["deviations"])
     axis.set_ylabel("days to expiry (logarithmic)")
     bar = figure.colorbar(filled, ax=axis, pad=0.02, aspect=30)
     bar.set_label("implied volatility (per year)", color=_INK)
+    bar.set_ticks(list(marks))
     bar.ax.yaxis.set_major_formatter(_percent())
+    bar.ax.tick_params(colors=_INK, labelsize=8.5)
     bar.outline.set_visible(False)
     _decorate(axis, percent=False)
     axis.grid(False)
@@ -243,11 +252,18 @@ def _normal_distribution(x: Floats) -> Floats:
 
 
 def _between_expiries(lines: Floats, times: Floats, fine: Floats) -> Floats:
-    """Volatility at intermediate times: total variance is linear in time at each number of deviations."""
+    """Volatility at intermediate times: total variance is linear in time at each number of deviations.
+
+    Where an expiry does not reach, its neighbours in time are joined over it.
+    """
     variance = lines**2 * times[:, None]
-    above = np.clip(np.searchsorted(times, fine), 1, len(times) - 1)
-    share = ((fine - times[above - 1]) / (times[above] - times[above - 1]))[:, None]
-    return np.sqrt(((1.0 - share) * variance[above - 1] + share * variance[above]) / fine[:, None])
+    result = np.full((len(fine), lines.shape[1]), np.nan)
+    for column in range(lines.shape[1]):
+        known = np.isfinite(variance[:, column])
+        if np.count_nonzero(known) > 1:
+            between = np.interp(fine, times[known], variance[known, column], left=np.nan, right=np.nan)
+            result[:, column] = np.sqrt(between / fine)
+    return result
 
 
 def _bars(axis: Any, x: Floats, analysis: "ChainAnalysis", rows: Any, colour: str, label: str) -> None:
@@ -269,11 +285,16 @@ def _mark_the_money(axis: Any, x: str, analysis: "ChainAnalysis", group: int) ->
 
 
 def _limits(axis: Any, x: Floats, analysis: "ChainAnalysis", rows: Any) -> None:
-    """Show the mids in full and the bars as far as they fit: one wide quote must not flatten the smile."""
+    """Show all mids, and the bars as far as they are ordinary: one wide quote must not flatten the smile."""
     mids = analysis.mid_volatility[rows]
-    low, high = np.min(mids), np.percentile(mids, 98.0) if len(mids) > 20 else np.max(mids)
-    room = max(0.12 * (high - low), 0.01)
-    axis.set_ylim(max(low - room, 0.0), high + room)
+    low, high = np.min(mids), np.max(mids)
+    bids, asks = analysis.bid_volatility[rows], analysis.ask_volatility[rows]
+    room = 0.5 * max(high - low, 0.02)
+    for bound, ends in ((low, bids), (high, asks)):
+        near = ends[np.isfinite(ends) & (np.abs(ends - bound) <= room)]
+        low, high = min(low, *near, low), max(high, *near, high)
+    margin = 0.06 * max(high - low, 0.01)
+    axis.set_ylim(max(low - margin, 0.0), high + margin)
     span = max(float(np.ptp(x)), 1e-9)
     axis.set_xlim(x.min() - 0.03 * span, x.max() + 0.03 * span)
 
@@ -315,6 +336,7 @@ def _decorate(axis: Any, *, percent: bool = True) -> None:
     axis.set_axisbelow(True)
     if percent:
         axis.yaxis.set_major_formatter(_percent())
+        axis.yaxis.set_major_locator(optional_module("matplotlib.ticker", "plotting").MaxNLocator(6))
 
 
 def _percent() -> Any:
@@ -337,9 +359,12 @@ def _days_axis(axis: Any, days: Floats) -> None:
 
 
 def _days(years: float, clock: str) -> str:
-    days = years * (252.0 if clock == "trading/252" else 365.0)
-    unit = "sessions" if clock == "trading/252" else "days"
-    return f"{days:.0f} {unit}" if days >= 10.0 else f"{days:.2g} {unit}"
+    if clock == "trading/252":
+        return f"{years * 252.0:.1f} sessions"
+    days = years * 365.0
+    if days < 1.0:
+        return f"{days * 24.0:.1f} hours"
+    return f"{days:.0f} days" if days >= 9.95 else f"{days:.1f} days"
 
 
 def _of(analysis: "ChainAnalysis") -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gpujax.errors import DataError, InputError
 from gpujax.trading.flags import QuoteFlag, set_flag
-from gpujax.trading.occ import parse_occ
+from gpujax.trading.occ import OccSymbols, parse_occ
 from gpujax.trading.optional import optional_module
 from gpujax.trading.times import parse_dates, parse_times
 
@@ -167,12 +167,13 @@ class _Reader:
         self.flags = np.zeros(length, dtype=np.uint32)
 
     def contract(self) -> dict[str, npt.NDArray[Any]]:
-        if "symbol" in self.found:
-            values, codes = self.distinct("symbol")
-            texts = ["" if value is None else str(value) for value in values]
-            parsed = parse_occ(np.array(texts, dtype=str) if texts else [], errors="flag")
+        if not {"expiry", "strike", "right"} <= set(self.found):
+            parsed, _, codes = self.symbols()
             self.refuse(
-                "symbol", (parsed.problem != "")[codes], lambda row: str(parsed.problem[codes[row]]), contract=True
+                "symbol",
+                (parsed.problem != "")[codes],
+                lambda row: f"is no OCC symbol: {parsed.problem[codes[row]]}",
+                contract=True,
             )
             return {
                 "root": parsed.root[codes],
@@ -189,9 +190,18 @@ class _Reader:
         if "root" in self.found:
             values, codes = self.distinct("root")
             root = np.array(["" if value is None else str(value).strip() for value in values], dtype=str)[codes]
+        elif "symbol" in self.found:
+            # In a table that has the parts too, the column holds OCC symbols or just tickers.
+            parsed, texts, codes = self.symbols()
+            root = np.where(parsed.problem == "", parsed.root, texts)[codes]
         else:
             root = np.zeros(self.length, dtype="U6")
         return {"root": root, "expiry": dates, "is_call": is_call, "strike": strike}
+
+    def symbols(self) -> tuple[OccSymbols, npt.NDArray[np.str_], npt.NDArray[np.intp]]:
+        values, codes = self.distinct("symbol")
+        texts = np.array(["" if value is None else str(value) for value in values], dtype="U21" if not values else str)
+        return parse_occ(texts, errors="flag"), texts, codes
 
     def numbers(self, name: str, *, contract: bool = False) -> npt.NDArray[np.float64]:
         if name not in self.found:
@@ -256,8 +266,9 @@ class _Reader:
         why = reason(row) if callable(reason) else reason
         count = int(np.count_nonzero(bad))
         raise DataError(
-            f"{self.source}: row {row + 1}, column {self.found[name]!r}: {str(cell)!r} {'' if name != 'symbol' else 'is not an OCC symbol: '}"
-            f"{why}" + (f" ({count} such rows)" if count > 1 else "") + "; errors='flag' keeps such rows and flags them"
+            f"{self.source}: row {row + 1}, column {self.found[name]!r}: {str(cell)!r} {why}"
+            + (f" ({count} such rows)" if count > 1 else "")
+            + "; errors='flag' keeps such rows and flags them"
         )
 
 
@@ -290,10 +301,9 @@ def _match(table: Mapping[str, Any], columns: Mapping[str, str], source: str) ->
             f"{source}: no column for {', '.join(missing)} (nor an OCC symbol) among {', '.join(map(repr, table))}; "
             f"name them, e.g. columns={{{missing[0]!r}: '...'}}"
         )
-    if "symbol" in found and not missing and "symbol" not in columns:
-        # Files with both often keep the underlying's ticker in "symbol"; the explicit columns say the same for sure.
-        found.setdefault("root", found["symbol"])
-        del found["symbol"]
+    if "symbol" in columns:
+        # Said by the caller to be the contract, so it is.
+        return {name: given for name, given in found.items() if name not in ("expiry", "strike", "right")}
     return found
 
 

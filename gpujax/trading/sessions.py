@@ -1,8 +1,9 @@
 """The trading sessions of the New York Stock Exchange, from its rules: which days, and from when to when.
 
-Holidays and early closes follow NYSE Rule 7.2 and the exchange's yearly announcements ("NYSE Group Announces ... Holiday
-and Early Closings Calendar"; known through 2028 when this was written). Unscheduled closings are a list. US equity option
-exchanges keep the same days and close at the same time. Years before 1993 had other hours and are refused.
+Holidays and early closes follow NYSE Rule 7.2 and the exchange's yearly announcements ("NYSE Group Announces ...
+Holiday and Early Closings Calendar"; known through 2028 when this was written). Unscheduled closings are a list. US
+equity option exchanges keep the same days and close at the same time. Years before 1993 had other hours and are
+refused.
 """
 
 import functools
@@ -72,7 +73,8 @@ def early_closes(year: int) -> tuple[date, ...]:
     closed = set(holidays(year))
     days = [_nth(year, 11, _THURSDAY, 4) + timedelta(days=1), date(year, 12, 24)]
     if year >= 1995:
-        # With the holiday on a Thursday the Friday after it was short until 2012; since 2013 it is the Wednesday before.
+        # With the holiday on a Thursday the Friday after it was short until 2012; since 2013 it is the Wednesday
+        # before.
         fourth = date(year, 7, 4).weekday()
         after = fourth == _THURSDAY and year <= 2012
         days.append(date(year, 7, 5 if after else 3))

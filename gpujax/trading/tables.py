@@ -30,14 +30,16 @@ Floats = npt.NDArray[np.float64]
 _NO_SMILE = (
     QuoteFlag.CROSSED | QuoteFlag.EXPIRED | QuoteFlag.STALE | QuoteFlag.DUPLICATE | QuoteFlag.WIDE | QuoteFlag.ZERO_BID
 )
-_DELTA_25 = 0.25
+_QUANTILE_75 = 0.6744897501960817  # of the normal distribution: N(d1) of a 25-delta put's strike
+_CARRY_ERROR = 0.05  # per year; a carry known no better (hours to expiry) is noise
 
 
 class ExpiryTable(NamedTuple):
     """Each group's smile in a few numbers, arrays `[G]` in the order of `ChainAnalysis.groups`.
 
     at_the_money: volatility at strike = forward, linear in log-strike between the out-of-the-money mids around it.
-    skew: volatility of the 25-delta put minus that of the 25-delta call (forward deltas). carry: ln(forward / spot) / years.
+    skew: volatility of the 25-delta put minus that of the 25-delta call (forward deltas). carry: ln(forward / spot) /
+    years; NaN where its standard error is above 5 % a year, or it was taken from an earlier snapshot.
     quotes, with_volatility, flagged: rows in the group; with a volatility; with any flag.
     """
 
@@ -66,25 +68,24 @@ def expiry_table(analysis: "ChainAnalysis") -> ExpiryTable:
     call, put = (_crossing(-d1, v, g, level, count) for level in (_QUANTILE_75, -_QUANTILE_75))
     with np.errstate(invalid="ignore", divide="ignore"):
         carry = np.log(analysis.forwards.forward / groups.spot) / groups.years
+        unknown = analysis.forwards.standard_error / (analysis.forwards.forward * groups.years) > _CARRY_ERROR
+    unknown |= analysis.forwards.method == ForwardMethod.EARLIER
     return ExpiryTable(
         at_the_money=at_the_money,
         skew=put - call,
-        carry=carry,
+        carry=np.where(unknown, np.nan, carry),
         quotes=np.bincount(group, minlength=count),
         with_volatility=np.bincount(group[np.isfinite(analysis.volatility)], minlength=count),
         flagged=np.bincount(group[analysis.flags != 0], minlength=count),
     )
 
 
-_QUANTILE_75 = 0.6744897501960817  # of the normal distribution
-
-
 def summary(analysis: "ChainAnalysis") -> str:
     """A table in text with one line per root and expiry; figures are medians over the snapshots.
 
-    Columns: days to expiry, forward, its standard error, how many of the snapshots have it from put-call parity, carry (the
-    yearly growth from spot to forward), at-the-money volatility, skew (25-delta put minus call), quotes, share of them with
-    a volatility, share with any flag.
+    Columns: days to expiry, forward, its standard error, how many of the snapshots have it from put-call parity,
+    carry (the yearly growth from spot to forward), at-the-money volatility, skew (25-delta put minus call), quotes,
+    share of them with a volatility, share with any flag.
     """
     table, groups, forwards = expiry_table(analysis), analysis.groups, analysis.forwards
     chain = analysis.chain
@@ -149,9 +150,7 @@ def analysis_columns(analysis: "ChainAnalysis") -> dict[str, npt.NDArray[Any]]:
         "ask_volatility": analysis.ask_volatility,
         "last_volatility": analysis.last_volatility,
     }
-    for name, values in analysis.greeks._asdict().items():
-        if values is not None:
-            columns[name] = values
+    columns |= {name: values for name, values in analysis.greeks._asdict().items() if values is not None}
     columns |= {f"vendor_{name}": values for name, values in chain.vendor.items()}
     columns["flags"] = describe_flags(analysis.flags)
     return columns
