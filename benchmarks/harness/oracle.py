@@ -1,0 +1,283 @@
+"""Exact answers by mpmath: every formula at sixty digits, from the floating-point inputs taken exactly as they are.
+
+The Greeks are written out here from their definitions, independently of gpujax; `tests/benchmarks` checks them against
+numerical differentiation at a hundred digits. Every result comes with its conditioning: the sum over the inputs of
+|input * derivative|, which times half a unit of rounding is the change that rounding the inputs would have made.
+
+Not for speed: one option costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import mpmath
+from mpmath import mpf
+
+mp: Any = mpmath.mp  # its functions are made at run time, out of sight of type checkers
+
+__all__ = ["DIGITS", "KINDS", "Exact", "evaluate"]
+
+DIGITS = 60
+STEP = mpf(10) ** -25  # relative change of an input; squares of it are far below the digits that survive
+
+Point = Mapping[str, Any]
+
+# Results by name: the value, its scale, and its conditioning where the formula knows it (otherwise zero).
+Terms = dict[str, tuple[Any, Any, Any]]
+Formulas = Callable[[Point], Terms]
+
+
+class Exact(NamedTuple):
+    """One exact number.
+
+    `conditioning`: sum of |input * derivative by input|. `scale`: the size of the terms that the number is made of,
+    which is its own size except where it passes through zero.
+    """
+
+    value: Any
+    conditioning: Any
+    scale: Any
+
+
+def evaluate(kind: str, point: Point) -> dict[str, Exact]:
+    """The exact results of one kind (a key of `KINDS`) at one point of exact inputs."""
+    with mp.workdps(DIGITS):
+        function = KINDS[kind]
+        values = function(point)
+        change = {name: mpf(0) for name in values}
+        if kind not in SELF_CONDITIONED:
+            for name, value in point.items():
+                if isinstance(value, bool) or value == 0:
+                    continue
+                moved = function({**point, name: value * (1 + STEP)})
+                for result in values:
+                    change[result] += abs(moved[result][0] - values[result][0]) / STEP
+        return {
+            name: Exact(value, extra if kind in SELF_CONDITIONED else change[name], scale)
+            for name, (value, scale, extra) in values.items()
+        }
+
+
+def _own(value: Any) -> tuple[Any, Any, Any]:
+    """A result whose scale is its own size."""
+    return value, abs(value), mpf(0)
+
+
+def _normal(point: Point) -> Terms:
+    """The normal distribution's functions of x, and their derivatives."""
+    x = point["x"]
+    density, below, above = mp.npdf(x), mp.ncdf(x), mp.ncdf(-x)
+    scaled = mp.exp(x * x) * mp.erfc(x)
+    return {
+        "pdf": _own(density),
+        "cdf": _own(below),
+        "log_cdf": _own(mp.log(below) if x < 5 else mp.log1p(-above)),
+        "erfcx": _own(scaled),
+        "pdf'": _own(-x * density),
+        "cdf'": _own(density),
+        "log_cdf'": _own(density / below),
+        "erfcx'": _own(2 * x * scaled - 2 / mp.sqrt(mp.pi)),
+    }
+
+
+def _mills(point: Point) -> Terms:
+    """The Mills ratio (1 - N(x)) / n(x) and its derivative."""
+    x = point["x"]
+    # One continued fraction serves the far tail, where density and distribution have no exponent in common with floats
+    # and their quotient would cost ever more digits.
+    ratio = mp.ncdf(-x) / mp.npdf(x) if x < 100 else 1 / (x + _fraction(x))
+    return {"mills_ratio": _own(ratio), "mills_ratio'": (x * ratio - 1, 1 / (1 + x * x), mpf(0))}
+
+
+def _fraction(x: Any) -> Any:
+    """1/(x + 2/(x + 3/(x + ...))), Laplace's continued fraction, evaluated from its far end."""
+    tail = mpf(0)
+    for k in range(60, 0, -1):
+        tail = k / (x + tail)
+    return tail
+
+
+def _quantile(point: Point) -> Terms:
+    """The normal quantile by Newton's method on the logarithm of the smaller tail; its derivative is 1 / density."""
+    p = point["p"]
+    sign, tail = (-1, p) if p <= mpf(1) / 2 else (1, 1 - p)
+    target = mp.log(tail)
+    # The tail's leading behaviour is exp(-z^2/2); the logarithm is concave in z, so Newton converges from any start.
+    z = mp.sqrt(max(-2 * mp.log(2 * tail), mpf(0)))
+    for _ in range(60):
+        mass = mp.ncdf(-z)
+        step = (mp.log(mass) - target) * mass / mp.npdf(z)
+        z += step
+        if abs(step) <= mpf(10) ** (5 - DIGITS) * (1 + abs(z)):
+            break
+    density = mp.npdf(z)
+    return {"quantile": (sign * z, abs(z), mpf(0)), "quantile'": _own(1 / density)}
+
+
+def _black_scholes(point: Point) -> Terms:
+    """Price and Greeks to third order; theta, charm, veta and color per year passing."""
+    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
+    r, q, s = point["rate"], point["dividend_yield"], 1 if point["is_call"] else -1
+    root = mp.sqrt(T)
+    v = vol * root
+    d1 = (mp.log(S / K) + (r - q) * T) / v + v / 2
+    d2 = d1 - v
+    Dq, Dr = mp.exp(-q * T), mp.exp(-r * T)
+    n, N1, N2 = mp.npdf(d1), mp.ncdf(s * d1), mp.ncdf(s * d2)
+    vega, gamma = S * Dq * n * root, Dq * n / (S * v)
+    drift = r - q + vol * vol / 2
+    slope = drift / v - d1 / (2 * T)  # derivative of d1 by T
+    steep = abs(drift / v) + abs(d1 / (2 * T))
+    spread, carry, discount = S * Dq * n * vol / (2 * root), s * q * S * Dq * N1, s * r * K * Dr * N2
+    dd, squares = d1 * d2, d1 * d1 + d2 * d2
+    one = mpf(1)
+    return {
+        "price": _own(s * (S * Dq * N1 - K * Dr * N2)),
+        "delta": _own(s * Dq * N1),
+        "gamma": _own(gamma),
+        "vega": _own(vega),
+        "theta": (-spread + carry - discount, spread + abs(carry) + abs(discount), mpf(0)),
+        "rho": _own(s * K * T * Dr * N2),
+        "dividend_rho": _own(-s * S * T * Dq * N1),
+        "vanna": (-Dq * n * d2 / vol, Dq * n * (1 + abs(d2)) / vol, mpf(0)),
+        "volga": (vega * dd / vol, vega * (1 + abs(dd)) / vol, mpf(0)),
+        "charm": (q * s * Dq * N1 - Dq * n * slope, abs(q) * Dq * N1 + Dq * n * steep, mpf(0)),
+        "veta": (vega * (q + d1 * slope - one / (2 * T)), vega * (abs(q) + abs(d1) * steep + one / (2 * T)), mpf(0)),
+        "speed": (-gamma / S * (1 + d1 / v), gamma / S * (1 + abs(d1) / v), mpf(0)),
+        "zomma": (gamma * (dd - 1) / vol, gamma * (abs(dd) + 1) / vol, mpf(0)),
+        "color": (gamma * (q + d1 * slope + one / (2 * T)), gamma * (abs(q) + abs(d1) * steep + one / (2 * T)), mpf(0)),
+        "ultima": (vega / vol**2 * (dd * dd - squares - dd), vega / vol**2 * (dd * dd + squares + abs(dd)), mpf(0)),
+        "dual_delta": _own(-s * Dr * N2),
+        "dual_gamma": _own(Dr * mp.npdf(d2) / (K * v)),
+    }  # fmt: skip
+
+
+def _price(point: Point) -> Terms:
+    """The price alone, for inputs too many to work out everything about them; without its conditioning."""
+    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
+    r, s = point["rate"], 1 if point["is_call"] else -1
+    v, discounted = vol * mp.sqrt(T), K * mp.exp(-r * T)
+    d1 = mp.log(S / discounted) / v + v / 2
+    return {"price": _own(s * (S * mp.ncdf(s * d1) - discounted * mp.ncdf(s * (d1 - v))))}
+
+
+def _intrinsic(point: Point) -> Terms:
+    """The discounted payoff of the forward: what the price becomes at zero volatility, expiry or strike."""
+    carried = point["spot"] * mp.exp(-point["dividend_yield"] * point["expiry"])
+    discounted = point["strike"] * mp.exp(-point["rate"] * point["expiry"])
+    return {"price": _own(max(carried - discounted if point["is_call"] else discounted - carried, mpf(0)))}
+
+
+def _black76(point: Point) -> Terms:
+    """Black's price on a forward (a displaced one where there is a shift), and its first derivatives."""
+    F, K, T, vol, r = (point[k] for k in ("forward", "strike", "expiry", "volatility", "rate"))
+    F, K, s = F + point.get("shift", 0), K + point.get("shift", 0), 1 if point["is_call"] else -1
+    root = mp.sqrt(T)
+    v = vol * root
+    d1 = mp.log(F / K) / v + v / 2
+    D, n, N1, N2 = mp.exp(-r * T), mp.npdf(d1), mp.ncdf(s * d1), mp.ncdf(s * (d1 - v))
+    price, vega = s * D * (F * N1 - K * N2), D * F * n * root
+    by_expiry = vega * vol / (2 * T)
+    return {
+        "price": _own(price),
+        "d price / d forward": _own(s * D * N1),
+        "d price / d strike": _own(-s * D * N2),
+        "d price / d volatility": _own(vega),
+        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price, mpf(0)),
+        "d price / d rate": _own(-T * price),
+        # by both forward and strike at once
+        **({"d price / d shift": _own(s * D * (N1 - N2))} if "shift" in point else {}),
+    }
+
+
+def _bachelier(point: Point) -> Terms:
+    """Bachelier's price, its volatility in currency per square root of a year, and its first derivatives."""
+    F, K, T, vol, r = (point[k] for k in ("forward", "strike", "expiry", "volatility", "rate"))
+    s, root = 1 if point["is_call"] else -1, mp.sqrt(T)
+    d = (F - K) / (vol * root)
+    D, n, N = mp.exp(-r * T), mp.npdf(d), mp.ncdf(s * d)
+    price = D * (s * (F - K) * N + vol * root * n)
+    by_expiry = D * vol * n / (2 * root)
+    return {
+        "price": _own(price),
+        "d price / d forward": _own(s * D * N),
+        "d price / d strike": _own(-s * D * N),
+        "d price / d volatility": _own(D * root * n),
+        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price, mpf(0)),
+        "d price / d rate": _own(-T * price),
+    }
+
+
+def _digital(point: Point) -> Terms:
+    """One unit of cash, or the asset, if the option ends in the money; with the derivatives by spot and volatility."""
+    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
+    r, q, s = point["rate"], point["dividend_yield"], 1 if point["is_call"] else -1
+    v = vol * mp.sqrt(T)
+    d1 = (mp.log(S / K) + (r - q) * T) / v + v / 2
+    d2 = d1 - v
+    Dq, Dr, n1, n2 = mp.exp(-q * T), mp.exp(-r * T), mp.npdf(d1), mp.npdf(d2)
+    N1 = mp.ncdf(s * d1)
+    return {
+        "cash": _own(Dr * mp.ncdf(s * d2)),
+        "asset": _own(S * Dq * N1),
+        "d cash / d spot": _own(s * Dr * n2 / (S * v)),
+        "d cash / d volatility": (-s * Dr * n2 * d1 / vol, Dr * n2 * (1 + abs(d1)) / vol, mpf(0)),
+        "d asset / d spot": (Dq * (N1 + s * n1 / v), Dq * (N1 + n1 / v), mpf(0)),
+        "d asset / d volatility": (-s * S * Dq * n1 * d2 / vol, S * Dq * n1 * (1 + abs(d2)) / vol, mpf(0)),
+    }
+
+
+def _implied(model: Formulas, derivatives: Mapping[str, str], vega: str) -> Formulas:
+    """The volatility at which a model gives the price, by Newton's method from `point["guess"]`, and its derivatives.
+
+    Arguments:
+        model: prices a point.
+        derivatives: input -> name of the price's derivative by it in the model's results.
+        vega: name of the derivative by volatility.
+    """
+
+    def solve(point: Point) -> Terms:
+        inputs = {k: v for k, v in point.items() if k not in ("price", "guess")}
+        volatility, price = point["guess"], point["price"]
+        for _ in range(100):
+            at = model({**inputs, "volatility": volatility})
+            # The guess is a rounding error away, where the price is as good as a straight line in the volatility.
+            step = (price - at["price"][0]) / at[vega][0]
+            volatility += max(step, -volatility / 2)
+            if abs(step) <= mpf(10) ** (20 - DIGITS) * volatility:
+                break
+        slope = at[vega][0]
+        moved = abs(price) + sum(abs(inputs[k] * at[name][0]) for k, name in derivatives.items())
+        return {
+            "volatility": (volatility, volatility, moved / slope),
+            "d volatility / d price": _own(1 / slope),
+            **{f"d volatility / d {k}": _own(-at[name][0] / slope) for k, name in derivatives.items() if k != "expiry"},
+        }
+
+    return solve
+
+
+# Which result is the price's derivative by which input; theta is minus that by expiry, and only its size is used.
+SPOT = {"spot": "delta", "strike": "dual_delta", "expiry": "theta", "rate": "rho", "dividend_yield": "dividend_rho"}
+FORWARD = {k: f"d price / d {k}" for k in ("forward", "strike", "expiry", "rate")}
+
+KINDS: dict[str, Formulas] = {
+    "normal": _normal,
+    "mills": _mills,
+    "quantile": _quantile,
+    "black_scholes": _black_scholes,
+    "price": _price,
+    "intrinsic": _intrinsic,
+    "black76": _black76,
+    "displaced": _black76,
+    "bachelier": _bachelier,
+    "digital": _digital,
+    "black_scholes implied": _implied(_black_scholes, SPOT, "vega"),
+    "black76 implied": _implied(_black76, FORWARD, "d price / d volatility"),
+    "displaced implied": _implied(_black76, FORWARD, "d price / d volatility"),
+    "bachelier implied": _implied(_bachelier, FORWARD, "d price / d volatility"),
+}  # fmt: skip
+
+SELF_CONDITIONED = ("price", "black_scholes implied", "black76 implied", "displaced implied", "bachelier implied")
