@@ -60,10 +60,8 @@ def plot_smile(
     """
     if x not in get_args(Axis):
         raise InputError(f"x: {x!r}; expected one of {', '.join(get_args(Axis))}")
-    chosen, when = _one_snapshot(analysis, snapshot)
-    drawable = (
-        chosen & np.isfinite(analysis.mid_volatility) & analysis.out_of_the_money & ~has_flag(analysis.flags, _BAD)
-    )
+    analysis, when = _one_snapshot(analysis, snapshot)
+    drawable = _drawable(analysis, _BAD)
     dates = np.unique(analysis.chain.expiry[drawable])
     if expiries is not None:
         dates = dates[np.isin(dates, np.atleast_1d(np.asarray(expiries, dtype="M8[D]")))]
@@ -83,7 +81,7 @@ def plot_smile(
             side = here & (analysis.chain.is_call == is_call)
             _bars(axis, positions[side], analysis, side, colour, label)
         group = analysis.group[here][0]
-        _mark_the_money(axis, x, analysis, group)
+        _mark_the_money(axis, x, analysis, group, table.at_the_money[group])
         _limits(axis, positions[here], analysis, here)
         _decorate(axis)
         level = table.at_the_money[group]
@@ -111,9 +109,9 @@ def plot_term_structure(analysis: "ChainAnalysis", *, snapshot: int | None = Non
 
     Returns: a Matplotlib Figure. Raises: as `plot_smile`.
     """
-    chosen, when = _one_snapshot(analysis, snapshot)
+    analysis, when = _one_snapshot(analysis, snapshot)
     table, groups = expiry_table(analysis), analysis.groups
-    group = np.unique(analysis.group[chosen])
+    group = np.unique(analysis.group)
     group = group[np.isfinite(table.at_the_money[group])]
     if not len(group):
         raise DataError("no expiry has volatilities on both sides of its forward" + _seen(analysis))
@@ -144,8 +142,9 @@ def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, widt
     """The volatility surface as a map: standard deviations from the forward across, time to expiry up, volatility as
     colour.
 
-    Each expiry's out-of-the-money mids are joined linearly in volatility, expiries linearly in total variance; the
-    dots are the quotes. Nothing is extrapolated beyond the outermost quotes, of a smile or in time.
+    Each expiry's out-of-the-money mids are joined linearly in volatility. Between expiries the at-the-money total
+    variance is linear in time, and so is the smile's shape, its ratio to the at-the-money volatility, in logarithmic
+    time. The dots are the quotes; nothing is extrapolated beyond the outermost ones, of a smile or in time.
 
     Arguments:
         analysis: from `Chain.analyze`.
@@ -154,29 +153,29 @@ def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, widt
 
     Returns: a Matplotlib Figure. Raises: as `plot_smile`.
     """
-    chosen, when = _one_snapshot(analysis, snapshot)
-    bad = _BAD | QuoteFlag.WIDE | QuoteFlag.ZERO_BID
-    drawable = (
-        chosen & np.isfinite(analysis.mid_volatility) & analysis.out_of_the_money & ~has_flag(analysis.flags, bad)
-    )
+    analysis, when = _one_snapshot(analysis, snapshot)
+    drawable = _drawable(analysis, _BAD | QuoteFlag.WIDE | QuoteFlag.ZERO_BID)
     deviations = _positions(analysis, "deviations")
     grid = np.linspace(-width, width, 201)
-    slices, years = [], []
+    slices, at_the_money, years = [], [], []
+    table = expiry_table(analysis)
     for group in np.unique(analysis.group[drawable]):
         rows = np.flatnonzero(drawable & (analysis.group == group))
         rows = rows[np.argsort(deviations[rows])]
-        if len(rows) > 2:
+        level = table.at_the_money[group]
+        if len(rows) > 2 and np.isfinite(level):
             line = np.interp(grid, deviations[rows], analysis.mid_volatility[rows], left=np.nan, right=np.nan)
-            slices.append(line)
+            slices.append(line / level)
+            at_the_money.append(level)
             years.append(analysis.groups.years[group])
     if len(slices) < 2:
         raise DataError(
             f"{len(slices)} expiries with three or more volatilities; a surface takes two" + _seen(analysis)
         )
     order = np.argsort(years)
-    lines, times = np.array(slices)[order], np.array(years)[order]
+    shapes, levels_at_money, times = (np.array(values)[order] for values in (slices, at_the_money, years))
     fine = np.exp(np.linspace(np.log(times[0]), np.log(times[-1]), 160))
-    surface = _between_expiries(lines, times, fine)
+    surface = _between_expiries(shapes, levels_at_money, times, fine)
 
     figure = _figure(8.5, 5.6)
     figure.suptitle(f"Implied volatility surface{_of(analysis)}, {when}", x=0.012, ha="left", fontsize=13, color=_INK)
@@ -211,8 +210,12 @@ def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, widt
     return figure
 
 
-def _one_snapshot(analysis: "ChainAnalysis", snapshot: int | None) -> tuple[npt.NDArray[np.bool_], str]:
-    """Rows of one snapshot, and its time in words."""
+def _drawable(analysis: "ChainAnalysis", unwanted: QuoteFlag) -> npt.NDArray[np.bool_]:
+    return np.isfinite(analysis.mid_volatility) & analysis.out_of_the_money & ~has_flag(analysis.flags, unwanted)
+
+
+def _one_snapshot(analysis: "ChainAnalysis", snapshot: int | None) -> tuple["ChainAnalysis", str]:
+    """The rows of one snapshot, and its time in words."""
     solved = np.isfinite(analysis.mid_volatility)
     if snapshot is None:
         if not solved.any():
@@ -227,7 +230,7 @@ def _one_snapshot(analysis: "ChainAnalysis", snapshot: int | None) -> tuple[npt.
     when = (
         str(to_new_york(times.max()).astype("M8[m]")).replace("T", " ") + " New York" if times.size else "time unknown"
     )
-    return rows, when
+    return analysis[rows], when
 
 
 def _positions(analysis: "ChainAnalysis", x: str) -> Floats:
@@ -251,18 +254,19 @@ def _normal_distribution(x: Floats) -> Floats:
     return np.array([0.5 * erfc(-value / 2.0**0.5) if np.isfinite(value) else np.nan for value in x.tolist()])
 
 
-def _between_expiries(lines: Floats, times: Floats, fine: Floats) -> Floats:
-    """Volatility at intermediate times: total variance is linear in time at each number of deviations.
+def _between_expiries(shapes: Floats, levels: Floats, times: Floats, fine: Floats) -> Floats:
+    """Volatility at intermediate times: at-the-money total variance times the smile's shape, each linear in time.
 
-    Where an expiry does not reach, its neighbours in time are joined over it.
+    The level comes from all expiries and only the shape from those that reach, so the end of one expiry's quotes leaves
+    no edge in its neighbours.
     """
-    variance = lines**2 * times[:, None]
-    result = np.full((len(fine), lines.shape[1]), np.nan)
-    for column in range(lines.shape[1]):
-        known = np.isfinite(variance[:, column])
+    level = np.sqrt(np.interp(fine, times, levels**2 * times) / fine)
+    result = np.full((len(fine), shapes.shape[1]), np.nan)
+    for column, shape in enumerate(shapes.T):
+        known = np.isfinite(shape)
         if np.count_nonzero(known) > 1:
-            between = np.interp(fine, times[known], variance[known, column], left=np.nan, right=np.nan)
-            result[:, column] = np.sqrt(between / fine)
+            between = np.interp(np.log(fine), np.log(times[known]), shape[known], left=np.nan, right=np.nan)
+            result[:, column] = level * between
     return result
 
 
@@ -275,8 +279,8 @@ def _bars(axis: Any, x: Floats, analysis: "ChainAnalysis", rows: Any, colour: st
     axis.plot(x, analysis.mid_volatility[rows], "o", color=colour, markersize=2.6, label=label)
 
 
-def _mark_the_money(axis: Any, x: str, analysis: "ChainAnalysis", group: int) -> None:
-    forward, volatility = analysis.forwards.forward[group], expiry_table(analysis).at_the_money[group]
+def _mark_the_money(axis: Any, x: str, analysis: "ChainAnalysis", group: int, volatility: float) -> None:
+    forward = analysis.forwards.forward[group]
     place = {"strike": forward, "log_moneyness": 0.0, "deviations": 0.0}.get(x)
     if x == "delta":
         place = 0.5 if not np.isfinite(volatility) else _normal_distribution(
@@ -305,9 +309,31 @@ def _draw_carry(axis: Any, days: Floats, carry: Floats, analysis: "ChainAnalysis
     error = forwards.standard_error[group] / (forwards.forward[group] * years)
     parity = forwards.method[group] == ForwardMethod.PARITY
     trusted = known & parity
-    axis.errorbar(days[trusted], carry[trusted], np.nan_to_num(error[trusted]), fmt="o", color=_INK, ecolor=_SOFT,
-                  elinewidth=1.0, capsize=2, markersize=4)  # fmt: skip
-    axis.plot(days[known & ~parity], carry[known & ~parity], "o", mfc="none", mec=_INK, markersize=4)
+    if trusted.any():
+        axis.errorbar(
+            days[trusted],
+            carry[trusted],
+            np.nan_to_num(error[trusted]),
+            fmt="o",
+            color=_INK,
+            ecolor=_SOFT,
+            elinewidth=1.0,
+            capsize=2,
+            markersize=4,
+            label="calls and puts, ± standard error",
+        )
+    if (known & ~parity).any():
+        axis.plot(
+            days[known & ~parity],
+            carry[known & ~parity],
+            "o",
+            mfc="none",
+            mec=_INK,
+            markersize=4,
+            label="other sources",
+        )
+    if known.any():
+        axis.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="lower right", ncols=2, handletextpad=0.3)
     # The shortest expiries' errors, divided by days, dwarf everything else; the axis follows the others.
     scale = trusted & (error <= 5.0 * np.nanmedian(error[trusted])) if trusted.any() else known
     if scale.any():
@@ -336,12 +362,14 @@ def _decorate(axis: Any, *, percent: bool = True) -> None:
     axis.set_axisbelow(True)
     if percent:
         axis.yaxis.set_major_formatter(_percent())
-        axis.yaxis.set_major_locator(optional_module("matplotlib.ticker", "plotting").MaxNLocator(6))
+        axis.yaxis.set_major_locator(
+            optional_module("matplotlib.ticker", "plotting").MaxNLocator(6, steps=(1, 2, 5, 10))
+        )
 
 
 def _percent() -> Any:
     ticker = optional_module("matplotlib.ticker", "plotting")
-    return ticker.PercentFormatter(xmax=1.0)
+    return ticker.FuncFormatter(lambda value, _: f"{100.0 * value:.3g}%".replace("-", "\N{MINUS SIGN}"))
 
 
 def _days_axis(axis: Any, days: Floats) -> None:
