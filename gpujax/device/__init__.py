@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gpujax.device.configure import LateConfigurationWarning as LateConfigurationWarning
     from gpujax.device.configure import configure as configure
     from gpujax.device.configure import current_config as current_config
-    from gpujax.device.configure import devices as devices
     from gpujax.device.hardware import Hardware as Hardware
     from gpujax.device.hardware import detect as detect
     from gpujax.device.mesh import make_mesh as make_mesh
@@ -50,7 +49,6 @@ _LAZY = {
     "current_config": ("configure", "current_config"),
     "detect": ("hardware", "detect"),
     "device_card": ("card", "device_card"),
-    "devices": ("configure", "devices"),
     "gpus": ("gpus", ""),
     "make_mesh": ("mesh", "make_mesh"),
     "memory": ("memory", ""),

@@ -20,7 +20,7 @@ from gpujax.errors import DeviceError
 if TYPE_CHECKING:
     from gpujax.device.card import DeviceCard
 
-__all__ = ["cache_directory", "choose", "choose_around"]
+__all__ = ["cache_directory", "choose", "choose_around", "describe"]
 
 _log = logging.getLogger("gpujax.device")
 

@@ -25,7 +25,7 @@ from gpujax.device.hardware import Hardware, detect
 from gpujax.device.log import start_logging
 from gpujax.errors import ConfigError, DeviceError
 
-__all__ = ["LateConfigurationWarning", "configure", "current_config", "devices"]
+__all__ = ["LateConfigurationWarning", "configure", "current_config"]
 
 _log = logging.getLogger("gpujax.device")
 
@@ -92,39 +92,12 @@ def current_config() -> DeviceConfig:
         return _in_force.config if _in_force is not None else configure()
 
 
-def devices(config: DeviceConfig | None = None) -> list[jax.Device]:
-    """This host's JAX devices that a configuration names, in the order of its `device_ids`; starts the backend.
-
-    `device_ids` count the devices that the environment leaves visible, also when `configure` has restricted JAX to some
-    of them, so that JAX itself numbers them differently.
-
-    Raises: DeviceError, naming what was asked for and what is there.
-    """
-    config = current_config() if config is None else config
-    try:
-        there = running.local_devices(config.platform)
-    except RuntimeError as error:
-        raise DeviceError(
-            f"platform {config.platform!r} was asked for, but JAX has started with {_started()} only: "
-            f"{_first_line(error)}"
-        ) from error
-    missing = [number for number in config.device_ids if number not in there]
-    if missing:
-        raise DeviceError(
-            f"{config.platform} devices {missing} were asked for in device_ids {list(config.device_ids)}, but JAX has "
-            "started with "
-            f"{len(there)}, numbered {list(there)}. Correct device_ids, or call gpujax.configure() before the first "
-            "computation"
-        )
-    return [there[number] for number in config.device_ids]
-
-
 def _source(config: Any) -> tuple[Any, ...]:
     """What a configuration is resolved from, such that an equal source need not be resolved again."""
     if isinstance(config, DeviceConfig):
         return ("object", config)
     if isinstance(config, Mapping):
-        return ("mapping", DeviceConfig, repr(sorted(config.items(), key=lambda item: str(item[0]))))
+        return ("mapping", repr(sorted(config.items(), key=lambda item: str(item[0]))))
     if not isinstance(config, (str, os.PathLike)):
         raise ConfigError(
             f"configure takes 'auto', a path, a mapping or a DeviceConfig, not {type(config).__name__} {config!r:.60}"
@@ -139,13 +112,13 @@ def _source(config: Any) -> tuple[Any, ...]:
     return ("automatic",)
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, ...] | None:
     # A file that has been edited is another source; text that is no path has no stamp.
     try:
         status = os.stat(os.path.expanduser(path))
     except (OSError, ValueError):
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _resolve(config: Any, source: tuple[Any, ...]) -> _Request:
@@ -159,17 +132,20 @@ def _resolve(config: Any, source: tuple[Any, ...]) -> _Request:
     _log.debug("reading the configuration %s", path)
     if source[0] == "GPUJAX_CONFIG" and source[2] is None:
         raise ConfigError(f"GPUJAX_CONFIG names {path!r}, but there is no such file; correct it or unset it")
-    return _Request(DeviceConfig.from_yaml(path), frozenset(config_file.read(path).values), source)
+    # What exists is a path, whatever characters its name has.
+    text = path if source[2] is None else Path(path)
+    return _Request(DeviceConfig.from_yaml(text), frozenset(config_file.read(text).values), source)
 
 
 def _apply(request: _Request) -> DeviceConfig:
     """Tell JAX; returns the configuration as it is then in force."""
-    config = request.config
+    # Whatever can be wrong is found out before anything is changed.
+    config = _with_usable_cache(request.config)
     if running.backend_started():
         config = _apply_late(config, request.asked)
     else:
         _apply_early(config)
-    config = _prepare_cache(config)
+    _tell_cache(config.compilation_cache)
     _tell("jax_enable_x64", config.needs_64_bit)
     _tell("jax_default_matmul_precision", config.matmul_precision)
     _tell("jax_default_prng_impl", config.random_implementation)
@@ -182,14 +158,14 @@ def _tell(name: str, value: Any) -> None:
     running.told_by_us[name] = value
 
 
-# --- before JAX has started
-# -------------------------------------------------------------------------------------------------
+# --- before JAX has started ---
 
 
 def _apply_early(config: DeviceConfig) -> None:
     hardware = detect() if config.platform != "cpu" else None
     if hardware is not None:
         _check_there(config, hardware)
+        _check_memory_settings()
     if config.platform == "gpu" and hardware is not None:
         vendors = [gpu.vendor for gpu in hardware.gpus if gpu.index in config.device_ids]
         plugin = _PLUGIN_OF.get(vendors[0] if vendors else "", "cuda")
@@ -217,9 +193,8 @@ def _check_there(config: DeviceConfig, hardware: Hardware) -> None:
     if missing:
         raise DeviceError(
             f"the configuration asks for {config.platform} devices {list(config.device_ids)} "
-            f"({config.why['platform']}), but "
-            f"there is {describe(hardware)}. Set platform and device_ids to what is there, or leave them out to have "
-            "them chosen"
+            f"({config.why['platform']}), but there is {describe(hardware)}. Set platform and device_ids to what is "
+            "there, or leave them out to have them chosen"
         )
     notes = [note for note in hardware.notes if "pip install" in note]
     plugins = {_PLUGIN_OF.get(gpu.vendor) for gpu in hardware.gpus} if config.platform == "gpu" else {"tpu"}
@@ -227,31 +202,33 @@ def _check_there(config: DeviceConfig, hardware: Hardware) -> None:
         raise DeviceError(f"the configuration asks for platform {config.platform!r}: {'; '.join(notes)}")
 
 
-def _set_memory(config: DeviceConfig) -> None:
-    """Hand JAX its share of memory by the variable that is not deprecated; both at once are an error to JAX."""
+def _check_memory_settings() -> None:
     new, old = os.environ.get(_FRACTION), os.environ.get(_OLD_FRACTION)
     if new is not None and old is not None and new != old:
         raise ConfigError(
             f"{_FRACTION}={new} and the deprecated {_OLD_FRACTION}={old} contradict each other, and JAX refuses to "
-            "start with both; "
-            f"unset {_OLD_FRACTION}"
+            f"start with both; unset {_OLD_FRACTION}"
         )
+
+
+def _set_memory(config: DeviceConfig) -> None:
+    """Hand JAX its share of memory by the variable that is not deprecated; both at once are an error to JAX."""
     os.environ.pop(_OLD_FRACTION, None)
     for name, value in ((_FRACTION, repr(config.memory_fraction)), (_PREALLOCATE, str(config.preallocate).lower())):
         _log.debug("environment: %s=%s", name, value)
         os.environ[name] = value
 
 
-# --- after JAX has started
-# --------------------------------------------------------------------------------------------------
+# --- after JAX has started ---
 
 
 def _apply_late(config: DeviceConfig, asked: frozenset[str]) -> DeviceConfig:
     """Apply what can still be applied; the configuration returned says what is in force where it could not."""
-    there = devices(config)
-    if jax.default_backend() != config.platform or running.told_by_us.get("jax_default_device") is not None:
+    there = _devices(config)
+    default = running.started_platform() == config.platform
+    if not default or running.told_by_us.get("jax_default_device") is not None:
         # The platform has started beside another one: computations can still be sent to it.
-        _tell("jax_default_device", None if jax.default_backend() == config.platform else there[0])
+        _tell("jax_default_device", None if default else there[0])
     if config.platform != "gpu":
         return config
     in_force = {
@@ -263,12 +240,30 @@ def _apply_late(config: DeviceConfig, asked: frozenset[str]) -> DeviceConfig:
     if named:
         warnings.warn(
             f"JAX had already started, so these settings could not be applied: {', '.join(named)}. Call "
-            "gpujax.configure() "
-            "before the first computation, also before anything else that asks JAX for its devices.",
+            "gpujax.configure() before the first computation and before anything else that asks JAX for its devices.",
             LateConfigurationWarning,
             stacklevel=4,
         )
     return config.replace(why="JAX had already started with it", **late)
+
+
+def _devices(config: DeviceConfig) -> list[Any]:
+    """This host's JAX devices that a configuration names, or the DeviceError that says what is there."""
+    try:
+        there = running.local_devices(config.platform)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"platform {config.platform!r} was asked for, but JAX has started with {_started()} only: "
+            f"{_first_line(error)}"
+        ) from error
+    missing = [number for number in config.device_ids if number not in there]
+    if missing:
+        raise DeviceError(
+            f"{config.platform} devices {missing} were asked for in device_ids {list(config.device_ids)}, but JAX has "
+            f"started with {len(there)}, numbered {list(there)}. Correct device_ids, or call gpujax.configure() before "
+            "the first computation"
+        )
+    return [there[number] for number in config.device_ids]
 
 
 def _fraction_in_force() -> float:
@@ -288,23 +283,28 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-# --- the compilation cache
-# --------------------------------------------------------------------------------------------------
+# --- the compilation cache ---
 
 
-def _prepare_cache(config: DeviceConfig) -> DeviceConfig:
-    """Make the cache's directory, private, and tell JAX of it; without one where that cannot be had."""
-    path, problem = config.compilation_cache, None
+def _with_usable_cache(config: DeviceConfig) -> DeviceConfig:
+    """Make the cache's directory, private; ConfigError if one that somebody chose cannot serve, none if ours cannot."""
+    path = config.compilation_cache
+    if path is None or "://" in path:
+        return config
+    folder = Path(path).expanduser()
+    ours = folder.is_relative_to(cache_directory())
+    problem = _make_private(folder, ours=ours)
+    if problem is None:
+        return config
+    if not ours:
+        raise ConfigError(f"compilation_cache {str(folder)!r} ({config.why['compilation_cache']}): {problem}")
+    _log.warning("no compilation cache: %s: %s", folder, problem)
+    return config.replace(compilation_cache=None, why=f"{folder} {problem}")
+
+
+def _tell_cache(path: str | None) -> None:
     if path is not None and "://" not in path:
-        folder = Path(path).expanduser()
-        path = str(folder)
-        problem = _make_private(folder, ours=folder.is_relative_to(cache_directory()))
-    if problem is not None:
-        if config.compilation_cache is not None and not Path(path or "").is_relative_to(cache_directory()):
-            raise ConfigError(f"compilation_cache {path!r}: {problem}")
-        _log.warning("no compilation cache: %s: %s", path, problem)
-        config = config.replace(compilation_cache=None, why=f"{path}: {problem}")
-        path = None
+        path = str(Path(path).expanduser())
     if path != running.setting("jax_compilation_cache_dir"):
         # JAX remembers the first directory it has used, and whether there was one.
         compilation_cache.reset_cache()
@@ -313,7 +313,6 @@ def _prepare_cache(config: DeviceConfig) -> DeviceConfig:
         # By default JAX keeps only what took a second to compile; a demo is made of many small programs.
         _tell("jax_persistent_cache_min_compile_time_secs", 0.0)
         _tell("jax_persistent_cache_min_entry_size_bytes", -1)
-    return config
 
 
 def _make_private(folder: Path, *, ours: bool) -> str | None:

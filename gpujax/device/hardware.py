@@ -104,7 +104,7 @@ def detect(
     environ = os.environ if environ is None else environ
     memory = host.memory(root)
     software = host.software(root)
-    nvidia_found = nvidia.find(nvml, environ)
+    nvidia_found = nvidia.find(nvml, environ, root)
     amd_found = amd.find(root, environ, amdsmi)
     tpu_found = tpu.find(root, environ)
     gpus = [_with_host_memory(gpu, memory) for gpu in (*nvidia_found.gpus, *amd_found.gpus)]

@@ -11,7 +11,9 @@ User Guide ("CUDA device enumeration").
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gpujax.device.facts import Gpu, MigInstance
@@ -32,23 +34,30 @@ class NvidiaFacts:
     notes: tuple[str, ...] = ()
 
 
-def find(nvml: Any = None, environ: Mapping[str, str] | None = None) -> NvidiaFacts:
+def find(nvml: Any = None, environ: Mapping[str, str] | None = None, root: str | os.PathLike[str] = "/") -> NvidiaFacts:
     """Ask NVML for all GPUs, their facts and which of them CUDA shows to this process.
+
+    Where the NVML library is missing (older Jetsons, thin containers), the kernel driver's tables and device files under
+    `root` are read instead: they tell little more than that a GPU is there.
 
     Arguments:
         nvml: a module with pynvml's functions and error classes; pynvml itself by default.
         environ: the environment that holds CUDA_VISIBLE_DEVICES; `os.environ` by default.
+        root: the root of the file system to read `proc` and `dev` from.
     """
     environ = os.environ if environ is None else environ
     if nvml is None:
         try:
-            import pynvml as nvml  # pyright: ignore[reportMissingImports]
+            import pynvml as nvml
         except ImportError:
-            return NvidiaFacts(reason="nvidia-ml-py is not installed, so the NVIDIA driver cannot be asked")
+            return _without_nvml(Path(root), environ, "nvidia-ml-py is not installed")
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
-        return NvidiaFacts(reason=f"no NVIDIA driver answers ({error})")
+        if type(error).__name__ == "NVMLError_LibraryNotFound":
+            return _without_nvml(Path(root), environ, f"no NVIDIA driver answers ({error})")
+        # Any other failure, such as a driver that was updated under a running system, stops CUDA too.
+        return NvidiaFacts(reason=f"the NVIDIA driver does not work ({error})")
     try:
         return _find(nvml, environ)
     finally:
@@ -68,6 +77,51 @@ def _find(nvml: Any, environ: Mapping[str, str]) -> NvidiaFacts:
     gpus = [_gpu(nvml, number) for number in range(count)]
     shown, notes = _visible(gpus, environ)
     return NvidiaFacts(gpus=shown, driver=driver, cuda=cuda, notes=tuple(notes))
+
+
+def _without_nvml(base: Path, environ: Mapping[str, str], reason: str) -> NvidiaFacts:
+    """What can be said without NVML: the kernel driver's list of boards, or the device files of an integrated GPU."""
+    asked = ("memory_total", "memory_free", "compute_capability", "mig")
+    texts = [_read(path) for path in sorted((base / "proc/driver/nvidia/gpus").glob("*/information"))]
+    gpus: list[Gpu] = []
+    for number, text in enumerate(texts):
+        name, uuid = _after("Model", text), _after("GPU UUID", text)
+        missing = [fact for fact, value in (("name", name), ("uuid", uuid)) if value is None]
+        unknown = dict.fromkeys((*missing, *asked), reason)
+        gpus.append(
+            Gpu(
+                vendor="nvidia",
+                name=name,
+                physical_index=number,
+                uuid=uuid,
+                pci_bus=_after("Bus Location", text),
+                unknown=unknown,
+            )
+        )
+    integrated = [path for path in ("dev/nvhost-gpu", "dev/nvgpu/igpu0") if (base / path).exists()]
+    if not gpus and integrated:
+        model = _read(base / "proc/device-tree/model").strip("\0\n ") or None
+        unknown = dict.fromkeys(("uuid", "compute_capability", "mig"), reason)
+        gpus.append(Gpu(vendor="nvidia", name=model, physical_index=0, unified_memory=True, unknown=unknown))
+    if not gpus:
+        return NvidiaFacts(reason=reason)
+    version = re.search(r"Kernel Module\s+(?:for \S+\s+)?([\d.]+)", _read(base / "proc/driver/nvidia/version"))
+    shown, notes = _visible(gpus, environ)
+    notes.append(f"NVIDIA: {reason}; what is known comes from the kernel driver's tables")
+    return NvidiaFacts(gpus=shown, driver=version.group(1) if version else None, notes=tuple(notes))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _after(key: str, text: str) -> str | None:
+    match = re.search(rf"^{key}:\s*(\S.*)$", text, re.MULTILINE)
+    # A GPU that is not initialised shows a UUID of question marks.
+    return match.group(1).strip() if match and "?" not in match.group(1) else None
 
 
 class _Asker:

@@ -7,6 +7,7 @@ not.
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from gpujax.device import host
@@ -16,6 +17,7 @@ __all__ = [
     "backend_started",
     "cpu_devices",
     "local_devices",
+    "numbered",
     "restrict",
     "seen_by_jax",
     "setting",
@@ -61,7 +63,12 @@ def local_devices(platform: str) -> dict[int, Any]:
     """
     import jax
 
-    present = sorted(jax.local_devices(backend=platform), key=lambda device: device.id)
+    return numbered(platform, jax.local_devices(backend=platform))
+
+
+def numbered(platform: str, devices: Iterable[Any]) -> dict[int, Any]:
+    """One host's JAX devices by the numbers that `DeviceConfig.device_ids` uses."""
+    present = sorted(devices, key=lambda device: device.id)
     # JAX numbers what it sees from 0; under a restriction to GPUs 2 and 5 these are its devices 0 and 1.
     if platform == "gpu" and _restriction is not None and len(_restriction) == len(present):
         return dict(zip(sorted(_restriction), present, strict=True))
@@ -80,7 +87,8 @@ def started_platform() -> str | None:
         return None
     import jax
 
-    return jax.default_backend()
+    name = jax.default_backend()
+    return {"cuda": "gpu", "rocm": "gpu"}.get(name, name)
 
 
 def seen_by_jax(hardware: Hardware) -> Hardware:
