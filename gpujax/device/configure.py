@@ -140,7 +140,7 @@ def _resolve(config: Any, source: tuple[Any, ...]) -> _Request:
 def _apply(request: _Request) -> DeviceConfig:
     """Tell JAX; returns the configuration as it is then in force."""
     # Whatever can be wrong is found out before anything is changed.
-    config = _with_usable_cache(request.config)
+    config = _with_usable_cache(request.config, request.asked)
     if running.backend_started():
         config = _apply_late(config, request.asked)
     else:
@@ -286,8 +286,10 @@ def _first_line(error: Exception) -> str:
 # --- the compilation cache ---
 
 
-def _with_usable_cache(config: DeviceConfig) -> DeviceConfig:
-    """Make the cache's directory, private; ConfigError if one that somebody chose cannot serve, none if ours cannot."""
+def _with_usable_cache(config: DeviceConfig, asked: frozenset[str]) -> DeviceConfig:
+    """Make the cache's directory, private. One that cannot serve is an error if a configuration asks for it; our own
+    is done without; one that the program or the environment told JAX stays as it is, with a warning.
+    """
     path = config.compilation_cache
     if path is None or "://" in path:
         return config
@@ -296,10 +298,10 @@ def _with_usable_cache(config: DeviceConfig) -> DeviceConfig:
     problem = _make_private(folder, ours=ours)
     if problem is None:
         return config
-    if not ours:
+    if not ours and "compilation_cache" in asked:
         raise ConfigError(f"compilation_cache {str(folder)!r} ({config.why['compilation_cache']}): {problem}")
-    _log.warning("no compilation cache: %s: %s", folder, problem)
-    return config.replace(compilation_cache=None, why=f"{folder} {problem}")
+    _log.warning("compilation cache %s: %s", folder, problem)
+    return config.replace(compilation_cache=None, why=f"{folder} {problem}") if ours else config
 
 
 def _tell_cache(path: str | None) -> None:
@@ -329,10 +331,10 @@ def _make_private(folder: Path, *, ours: bool) -> str | None:
         return "is not a directory"
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         return "belongs to another user, who could have code run by you through it; choose a directory of your own"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        if not ours:
-            return f"can be written by others, who could have code run by you through it: chmod 700 {folder}"
+    if ours and stat.S_IMODE(status.st_mode) != 0o700:
         folder.chmod(0o700)
+    elif status.st_mode & stat.S_IWOTH:
+        return f"can be written by everybody, who could have code run by you through it: chmod 700 {folder}"
     if not os.access(folder, os.W_OK | os.X_OK):
         return "cannot be written"
     return None

@@ -101,7 +101,7 @@ def _without_nvml(base: Path, environ: Mapping[str, str], reason: str) -> Nvidia
     integrated = [path for path in ("dev/nvhost-gpu", "dev/nvgpu/igpu0") if (base / path).exists()]
     if not gpus and integrated:
         model = _read(base / "proc/device-tree/model").strip("\0\n ") or None
-        unknown = dict.fromkeys(("uuid", "compute_capability", "mig"), reason)
+        unknown: dict[str, str] = dict.fromkeys(("uuid", "compute_capability", "mig"), reason)
         gpus.append(Gpu(vendor="nvidia", name=model, physical_index=0, unified_memory=True, unknown=unknown))
     if not gpus:
         return NvidiaFacts(reason=reason)
