@@ -31,7 +31,7 @@ if not __package__:
 import numpy as np
 from rich.table import Table
 
-from benchmarks.harness.command import folder_of, parser, save, wide_console
+from benchmarks.harness.command import configure, folder_of, parser, save, wide_console
 from benchmarks.harness.facts import facts
 from benchmarks.harness.oracle_table import Column, exact_table
 from benchmarks.harness.samples import (
@@ -79,9 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     options = made.parse_args(argv)
     if options.quick:
         options.size, options.workers = min(options.size, 4), 0
-    import gpujax as gj
-
-    gj.configure({"pricing_dtype": "float64"})  # on every device: float32 rows pass float32 arrays
+    configure(quick=options.quick)
     console = wide_console()
     rows: list[Row] = []
     for name, group in GROUPS.items():

@@ -23,7 +23,7 @@ import numpy as np
 import gpujax as gj
 from benchmarks.contestants import gather, gpujax_forms
 from benchmarks.contestants.options import GREEKS, Options, chain, reference_greeks, reference_price
-from benchmarks.harness.command import parser, run_workloads
+from benchmarks.harness.command import configure, parser, run_workloads
 from benchmarks.harness.measure import Tolerance, Workload
 
 # Textbook formulas lose the digits that call and put share with their parts (spot and strike of about 100), so
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__, size=1_000_000, rounds=21).parse_args(argv)
     if options.quick:
         options.size, options.rounds = min(options.size, 2_000), min(options.rounds, 3)
-    gj.configure({"pricing_dtype": "float64"})  # on every device: float32 rows pass float32 arrays
+    configure(quick=options.quick)
     sizes = sorted({options.size, *(n for n in (10_000, 100) if n < options.size and not options.quick)}, reverse=True)
     rows: list[Callable[[], Workload]] = []
     for size in sizes:

@@ -23,10 +23,9 @@ if not __package__:
 
 import numpy as np
 
-import gpujax as gj
 from benchmarks.contestants import gather
 from benchmarks.contestants.options import Options, out_of_the_money, reference_price
-from benchmarks.harness.command import parser, run_workloads
+from benchmarks.harness.command import configure, parser, run_workloads
 from benchmarks.harness.measure import Tolerance, Workload
 from benchmarks.harness.oracle_table import exact_table
 
@@ -41,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser(__doc__, size=1_000_000, rounds=21).parse_args(argv)
     if options.quick:
         options.size, options.rounds = min(options.size, 200), min(options.rounds, 3)
-    gj.configure({"pricing_dtype": "float64"})  # on every device: float32 rows pass float32 arrays
+    configure(quick=options.quick)
     sizes = sorted({options.size, *(n for n in (10_000, 100) if n < options.size and not options.quick)}, reverse=True)
     rows: list[Callable[[], Workload]] = [
         functools.partial(

@@ -12,7 +12,7 @@ from benchmarks.harness.facts import facts, measure_limits
 from benchmarks.harness.measure import Result, Workload, measure
 from benchmarks.harness.report import print_absent, print_result, result_as_json, write_json, write_plot
 
-__all__ = ["RESULTS", "folder_of", "parser", "positive", "run_workloads", "save", "wide_console"]
+__all__ = ["RESULTS", "configure", "folder_of", "parser", "positive", "run_workloads", "save", "wide_console"]
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -45,10 +45,21 @@ def positive(text: str) -> int:
     return number
 
 
+def configure(*, quick: bool = False) -> None:
+    """Put gpujax's configuration into force for a measurement, as the first thing that a script does.
+
+    64-bit mode is on whatever the device (float32 rows pass float32 arrays). The compilation cache is off, so that
+    first calls show what compiling costs, except on a quick run.
+    """
+    import gpujax
+
+    gpujax.configure({"pricing_dtype": "float64", **({} if quick else {"compilation_cache": None})})
+
+
 def run_workloads(
     name: str, options: argparse.Namespace, workloads: Iterable[Callable[[], Workload]], *, title: str
 ) -> int:
-    """Measure the workloads one after the other, print each as it is done, and write `name`.json and `name`.png.
+    """Measure the workloads one after the other, print each when it is done, and write `name`.json and `name`.png.
 
     Returns: 0, or 1 where no form of gpujax gave the right answer to some workload.
     """

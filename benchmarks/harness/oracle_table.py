@@ -76,8 +76,11 @@ def _compute(kind: str, inputs: Mapping[str, np.ndarray], workers: int) -> tuple
 
 
 def _start_worker(kind: str, path: Path) -> subprocess.Popen[bytes]:
-    """A process of its own that runs this file: a fork of a process in which JAX has threads may hang, and multiprocessing
-    would import the caller's script, JAX and all, once more."""
+    """A process of its own that runs this file.
+
+    A fork of a process in which JAX has threads may hang, and multiprocessing's fresh processes would import the
+    caller's script, JAX and all, once more.
+    """
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen([sys.executable, "-m", "benchmarks.harness.oracle_table", kind, str(path)], env=environment)

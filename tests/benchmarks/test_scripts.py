@@ -1,0 +1,124 @@
+"""Every benchmark script runs at a tiny size, agrees with its reference, and writes what it says."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("GPUJAX_TEST_CACHE", ROOT / ".jax_cache")) / "gpujax"
+
+PEERS = ("numba", "fast-vollib", "pyvolr", "QuantLib", "SciPy", "gpujax")
+
+
+def run(script, output, *arguments, as_module=False):
+    """A script in a process of its own, as a user runs it; the settings of this test process stay behind."""
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    environment |= {"GPUJAX_CACHE": str(CACHE), "JAX_PLATFORMS": "cpu"}
+    target = ["-m", f"benchmarks.{script}"] if as_module else [str(ROOT / "benchmarks" / f"{script}.py")]
+    command = [sys.executable, *target, "--quick", "--output", str(output), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout, json.loads((output / f"{script}.json").read_text())
+
+
+@pytest.mark.parametrize("script", ["black_scholes", "implied_volatility"])
+def test_speed_scripts_name_every_peer_and_agree(script, tmp_path):
+    text, stored = run(script, tmp_path, "--size", "50", "--rounds", "2")
+    assert (tmp_path / f"{script}.png").read_bytes().startswith(b"\x89PNG")
+    versions = stored["facts"]["versions"]
+    assert versions["jax"]
+    assert {"date", "command", "git", "machine", "limits"} <= set(stored["facts"])
+    for result in stored["results"]:
+        present = [c["name"] for c in result["contestants"]]
+        named = present + [a["name"] for a in result["absent"]]
+        one = "one option" in result["workload"]
+        for peer in (*PEERS[:4], "gpujax", *(() if one else ("SciPy",))):
+            assert any(peer in name for name in named), f"{peer} is missing from {result['workload']}"
+        assert all(len(c["seconds_per_item"]) == 2 for c in result["contestants"])
+        ours = [c for c in result["contestants"] if c["ours"]]
+        assert len(ours) >= 2
+        assert all(c["disagreement"] is None for c in ours)
+        assert result["workload"] in text.replace("\n", " ")
+    dtypes = {"float64", "float32"}
+    assert dtypes == {word for r in stored["results"] for word in r["workload"].split() if word in dtypes}
+
+
+def test_implied_volatility_records_every_contestants_error(tmp_path):
+    _, stored = run("implied_volatility", tmp_path, "--size", "50", "--rounds", "1", as_module=True)
+    chains = [r for r in stored["results"] if "one option" not in r["workload"]]
+    assert chains
+    for result in chains:
+        for contestant in result["contestants"]:
+            assert set(contestant["score"]) == {"error, worst", "error, 99.9 %"}
+            assert 0.0 <= contestant["score"]["error, 99.9 %"] <= contestant["score"]["error, worst"] < 1e-2
+
+
+def test_accelerate(tmp_path):
+    _, stored = run("accelerate", tmp_path, "--size", "50", "--rounds", "1")
+    names = {c["name"] for r in stored["results"] for c in r["contestants"]}
+    assert {
+        "the function itself, device arrays",
+        "gpujax, device arrays, accelerate",
+        "gpujax, NumPy, accelerate",
+    } <= names
+
+
+def test_start_compiles_nothing_the_second_time(tmp_path):
+    _, stored = run("start", tmp_path, "--rounds", "1")
+    first, second = stored["starts"]["first"][0], stored["starts"]["second"][0]
+    assert first["compiled"] == first["requests"] > 0
+    assert second["requests"] == second["hits"] == first["requests"]
+    assert not any(found["backend_started"] for found in stored["imports"].values())
+    assert stored["import_ratios"]["import jax"] == 1.0
+
+
+def test_devices_agree_to_the_last_bit(tmp_path):
+    _, stored = run("devices", tmp_path, "--size", "83", "--rounds", "1")
+    settings = {(s["form"], s["devices"]) for s in stored["settings"]}
+    assert len(settings) == len(stored["settings"]) == 12
+    for setting in stored["settings"]:
+        assert [r["differing"] for r in setting["results"].values()] == [0, 0], setting
+
+
+def test_accuracy_tables(tmp_path):
+    _, stored = run("accuracy", tmp_path, "--size", "2")
+    rows = stored["rows"]
+    assert {row["group"] for row in rows} == set(importlib.import_module("benchmarks.accuracy").GROUPS)
+    assert {row["dtype"] for row in rows} == {"float64", "float32"}
+    assert sum(row["not_a_number"] for row in rows) == 0
+    assert all(row["points"] > 0 or row["underflowing"] > 0 for row in rows)
+
+
+def test_accuracy_sees_a_wrong_digit():
+    accuracy = importlib.import_module("benchmarks.accuracy")
+    samples = accuracy.normal_arguments(2, "float64")
+    exact = accuracy.exact_table("normal", samples.inputs)
+    right = exact["cdf"].high
+    wrong = right * np.where(samples.region == "lower tail", 1 + 1e-12, 1.0)
+    missing = np.where(samples.region == "upper tail", np.nan, right)
+    rows = {
+        name: {row.region: row for row in accuracy._rows("group", "float64", samples, exact, {"cdf": values})}
+        for name, values in {"right": right, "wrong": wrong, "missing": missing}.items()
+    }
+    assert max(row.worst_relative for row in rows["right"].values()) < 2e-16
+    assert rows["wrong"]["lower tail"].worst_relative == pytest.approx(1e-12, rel=1e-3)
+    assert rows["wrong"]["centre"].worst_relative < 2e-16
+    assert rows["missing"]["upper tail"].not_a_number == (samples.region == "upper tail").sum()
+
+
+def test_devices_sees_a_different_bit():
+    devices = importlib.import_module("benchmarks.devices")
+    values = np.array([1.0, 2.0, np.nan])
+    same = devices.compare({"x": (values, values.copy())})
+    assert (same["differing"], same["most_ulps"]) == (0, 0.0)
+    other = values.copy()
+    other[1] = np.nextafter(np.nextafter(2.0, 3.0), 3.0)
+    found = devices.compare({"x": (other, values)})
+    assert (found["differing"], found["most_ulps"]) == (1, 2.0)
+    assert found["hash"] != same["hash"]
