@@ -200,6 +200,7 @@ def analyze(
 
     Raises: InputError for an unknown name, or a rate that is not finite.
 
+    >>> from gpujax.trading import Chain
     >>> chain = Chain.from_arrays(expiry="2024-05-03", strike=155.0, is_call=False, bid=0.32, ask=0.35,
     ...                           underlying=169.74, time="2024-04-26T16:00")
     >>> chain.analyze(rate=0.05295).mid_volatility.round(4)

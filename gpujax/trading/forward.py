@@ -196,16 +196,19 @@ def _location(pairs: _Pairs, discount: Floats, count: int) -> _Location:
 
     kernel = _kernel(pairs.strike, value, _NARROW * width, group)
     base = kernel / half_spread**2
-    weight = base
+    weight, total = base, np.zeros(count)
+    # A redescending weight needs a start that outliers cannot reach: the median, never the mean.
+    value = _weighted_median(observed, kernel / half_spread, group, count)
     for _ in range(_REWEIGHTINGS):
-        value = _ratio(_sum(weight * observed, group, count), _sum(weight, group, count))
         standardised = np.abs(observed - value[group]) / half_spread
-        # Residuals in units of half-spreads; the floor keeps groups of agreeing quotes from shrinking onto two of them.
-        scale = np.maximum(1.4826 * _weighted_median(standardised, kernel, group, count), 0.25)
+        # In units of half-spreads, near the money or overall: a few bad strikes can be the majority of one, hardly of both.
+        # The floor keeps groups of agreeing quotes from shrinking onto two of them.
+        near, overall = (_weighted_median(standardised, w, group, count) for w in (kernel, np.ones_like(kernel)))
+        scale = np.maximum(1.4826 * np.fmin(near, overall), 0.25)
         u = standardised / (_BIWEIGHT * scale[group])
         weight = base * np.where(u < 1.0, (1.0 - u * u) ** 2, 0.0)
-    total = _sum(weight, group, count)
-    value = _ratio(_sum(weight * observed, group, count), total)
+        total = _sum(weight, group, count)
+        value = _ratio(_sum(weight * observed, group, count), total)
     residual = observed - value[group]
     # The scatter seen, and the width inside which each observation could lie (a third of its square: uniform), so that
     # two quotes that agree by chance do not claim certainty.
@@ -224,22 +227,25 @@ def _implied_rates(
     half_spread = np.maximum(half_spread, 1e-5 * pairs.strike)
     x = pairs.strike - centre[group]
     base = _kernel(pairs.strike, centre, _WIDE * width, group) / half_spread**2
-    weight = base
-    slope = error = np.zeros(count)
-    for _ in range(_REWEIGHTINGS + 1):
+    # The start is the least-absolute-deviations line through the centre, where C = P: a median of slopes, which outliers
+    # do not reach. The reweighted line then has a level of its own.
+    distance = np.where(x != 0.0, x, 1.0)
+    slope = _weighted_median(difference / distance, np.abs(x) * base * half_spread, group, count)
+    residual = difference - slope[group] * x
+    weight, error = base, np.full(count, np.nan)
+    for _ in range(_REWEIGHTINGS):
+        standardised = np.abs(residual) / half_spread
+        scale = np.maximum(1.4826 * _weighted_median(standardised, base, group, count), 0.25)
+        u = standardised / (_BIWEIGHT * scale[group])
+        weight = base * np.where(u < 1.0, (1.0 - u * u) ** 2, 0.0)
         total = _sum(weight, group, count)
         mean_x, mean_y = (_ratio(_sum(weight * v, group, count), total) for v in (x, difference))
         dx, dy = x - mean_x[group], difference - mean_y[group]
         spread_x = _sum(weight * dx * dx, group, count)
         slope = _ratio(_sum(weight * dx * dy, group, count), spread_x)
         residual = dy - slope[group] * dx
-        standardised = np.abs(residual) / half_spread
-        scale = np.maximum(1.4826 * _weighted_median(standardised, base, group, count), 0.25)
-        u = standardised / (_BIWEIGHT * scale[group])
-        error = np.sqrt(
-            _ratio(_sum((weight * dx) ** 2 * (residual**2 + half_spread**2 / 3.0), group, count), spread_x**2)
-        )
-        weight = base * np.where(u < 1.0, (1.0 - u * u) ** 2, 0.0)
+        scatter = _sum((weight * dx) ** 2 * (residual**2 + half_spread**2 / 3.0), group, count)
+        error = np.sqrt(_ratio(scatter, spread_x**2))
     with np.errstate(invalid="ignore", divide="ignore"):
         raw = np.where((slope < 0.0) & enough, -np.log(-slope) / years, np.nan)
         error = np.where(np.isfinite(raw), error / (-slope * years), np.nan)
@@ -299,7 +305,7 @@ def _price_deviation(strike: Floats, straddle: Floats, forward: Floats, group: I
     third = np.cumsum(sizes) - sizes + np.minimum(2, np.maximum(sizes - 1, 0))
     nearest = np.full(count, np.nan)
     nearest[sizes > 0] = distance[order][third[sizes > 0]]
-    return np.fmax(deviation, np.fmax(nearest, 1e-6))
+    return np.where(sizes > 0, np.fmax(deviation, np.fmax(nearest, 1e-6)), np.nan)
 
 
 def _kernel(strike: Floats, centre: Floats, width: Floats, group: Integers) -> Floats:

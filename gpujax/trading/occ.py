@@ -195,8 +195,8 @@ def _as_text(name: str, values: Any) -> npt.NDArray[np.str_]:
             if not isinstance(value, str):
                 raise InputTypeError(f"{name}[{index}]: {type(value).__name__} {value!r:.60}; expected a string")
         array = array.astype(str)
-    if array.dtype.kind == "T":
-        array = array.astype(str)
+    if array.dtype.kind == "T":  # variable-width strings have no direct way to fixed-width ones
+        array = np.array(array.tolist(), dtype=str)
     if array.size == 0:
         return np.zeros(0, dtype="U21")
     if array.dtype.kind != "U":
@@ -228,7 +228,7 @@ def _dates(
 def _digits(numbers: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint32]:
     """Decimal digits as code points, `[n, columns]` to `[n, columns * width]`."""
     powers = 10 ** np.arange(width - 1, -1, -1)
-    return ((numbers[:, :, None] // powers) % 10 + _ZERO).astype(np.uint32).reshape(len(numbers), -1)
+    return ((numbers[:, :, None] // powers) % 10 + _ZERO).astype(np.uint32).reshape(len(numbers), numbers.shape[1] * width)
 
 
 def _refuse(name: str, values: npt.NDArray[Any], wrong: npt.NDArray[np.bool_], expected: str) -> None:
