@@ -156,8 +156,13 @@ class Chain:
                 raise InputError(f"time: {len(pair)} values; expected one instant or a pair (from, to)")
             keep &= (self.time >= pair[0]) & (self.time <= pair[-1])
         if snapshot is not None and len(self):
-            chosen = {"first": self.snapshot.min(), "last": self.snapshot.max()}.get(snapshot, snapshot)  # pyright: ignore[reportArgumentType, reportCallIssue]
-            keep &= self.snapshot == chosen
+            if snapshot == "first":
+                snapshot = int(self.snapshot.min())
+            elif snapshot == "last":
+                snapshot = int(self.snapshot.max())
+            elif not isinstance(snapshot, (int, np.integer)):
+                raise InputError(f"snapshot: {snapshot!r}; expected a number, 'first' or 'last'")
+            keep &= self.snapshot == snapshot
         if root is not None:
             keep &= self.root == root
         if is_call is not None:

@@ -228,7 +228,9 @@ def _dates(
 def _digits(numbers: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint32]:
     """Decimal digits as code points, `[n, columns]` to `[n, columns * width]`."""
     powers = 10 ** np.arange(width - 1, -1, -1)
-    return ((numbers[:, :, None] // powers) % 10 + _ZERO).astype(np.uint32).reshape(len(numbers), numbers.shape[1] * width)
+    return (
+        ((numbers[:, :, None] // powers) % 10 + _ZERO).astype(np.uint32).reshape(len(numbers), numbers.shape[1] * width)
+    )
 
 
 def _refuse(name: str, values: npt.NDArray[Any], wrong: npt.NDArray[np.bool_], expected: str) -> None:

@@ -81,7 +81,7 @@ def plot_smile(
             side = here & (analysis.chain.is_call == is_call)
             _bars(axis, positions[side], analysis, side, colour, label)
         group = analysis.group[here][0]
-        _mark_the_money(axis, x, analysis, group, table.at_the_money[group])
+        _mark_the_money(axis, x, analysis, group, float(table.at_the_money[group]))
         _limits(axis, positions[here], analysis, here)
         _decorate(axis)
         level = table.at_the_money[group]

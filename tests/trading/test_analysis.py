@@ -34,7 +34,7 @@ def test_known_volatilities_come_back(make_quotes, oracle):
 
 def test_greeks_are_those_of_the_pricing_functions(make_quotes, oracle):
     price, rate = oracle
-    quotes, truth = make_quotes(half_spread=0.01, step=20.0)
+    quotes, _ = make_quotes(half_spread=0.01, step=20.0)
     chain = Chain.from_arrays(**quotes)
     analysis = chain.analyze(rate=rate, greeks=("price", "delta", "vega", "rho", "theta", "gamma"))
     rows = np.isfinite(analysis.mid_volatility)
@@ -45,6 +45,28 @@ def test_greeks_are_those_of_the_pricing_functions(make_quotes, oracle):
     inputs = (quotes["strike"], analysis.years, analysis.volatility, rate, analysis.dividend_yield, quotes["is_call"])
     bumped = (price(400.01, *inputs) - price(399.99, *inputs)) / 0.02
     np.testing.assert_allclose(analysis.greeks.delta[rows], bumped[rows], atol=1e-6)
+
+
+def test_greeks_of_calls_and_puts_satisfy_parity(make_quotes, oracle):
+    """Delta of call minus put is exp(-q T), of rho K T exp(-r T), at one volatility; both sides are computed on their own."""
+    _, rate = oracle
+    quotes, truth = make_quotes(half_spread=1e-9, step=20.0)
+    analysis = Chain.from_arrays(**quotes).analyze(rate=rate)
+    for expiry in analysis.chain.expiries:
+        calls, puts = (
+            np.flatnonzero((analysis.chain.expiry == expiry) & (analysis.chain.is_call == side))
+            for side in (True, False)
+        )
+        np.testing.assert_array_equal(analysis.chain.strike[calls], analysis.chain.strike[puts])
+        near = np.abs(analysis.log_moneyness[calls]) < 0.08
+        years, q = analysis.years[calls], analysis.dividend_yield[calls]
+        difference = {
+            name: getattr(analysis.greeks, name)[calls] - getattr(analysis.greeks, name)[puts]
+            for name in ("delta", "rho")
+        }
+        np.testing.assert_allclose(difference["delta"][near], np.exp(-q * years)[near], atol=1e-5)
+        cash = truth["strike"][calls] * years * np.exp(-rate * years)
+        np.testing.assert_allclose(difference["rho"][near], cash[near], rtol=1e-4)
 
 
 def test_no_quote_is_dropped_and_every_gap_is_explained(make_quotes, oracle):
@@ -124,8 +146,11 @@ def test_stale_and_duplicate_quotes_stay_out_of_parity(make_quotes, oracle):
     np.testing.assert_allclose(analysis.forwards.forward, np.unique(truth["forward"]), rtol=1e-9)
     # the stale quotes' own forwards are of their own time
     assert analysis.years[old].min() > analysis.years[~old].min()
+    # the rest is as if they were not there
     patient = Chain.from_arrays(**quotes | spoilt, snapshots="all").analyze(rate=rate, stale_after=7200.0)
     assert not has_flag(patient.flags, QuoteFlag.STALE).any()
+    endless = Chain.from_arrays(**quotes | spoilt, snapshots="all").analyze(rate=rate, stale_after=float("inf"))
+    np.testing.assert_array_equal(endless.forward, patient.forward)
 
 
 def test_without_an_underlying_the_forward_serves(make_quotes, oracle):

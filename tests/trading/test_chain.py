@@ -81,6 +81,8 @@ def test_selection_by_time():
         chain.select(time="noon")
     with pytest.raises(InputError, match="expiry: 'soon'"):
         chain.select(expiry="soon")
+    with pytest.raises(InputError, match="snapshot: 'middle'"):
+        chain.select(snapshot="middle")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="strike: 5"):
         chain.select(strike=5)  # pyright: ignore[reportArgumentType]
 

@@ -45,7 +45,7 @@ def test_summary_text(analysis):
     assert cells["parity"] == "100%"
     assert cells["carry"] == "+3.50%"
     assert float(cells["forward"]) == pytest.approx(analysis.forwards.forward[1], abs=0.005)
-    assert len({len(line) for line in lines if line.startswith("20") or line.startswith("expiry")}) == 1  # aligned
+    assert len({len(line) for line in lines if line.startswith(("20", "expiry"))}) == 1  # aligned
 
 
 def test_summary_says_what_it_does_not_know():
@@ -85,7 +85,7 @@ def test_csv_and_parquet_come_back(analysis, tmp_path):
     assert rows[0]["symbol"] == "XYZ240308C00" + f"{analysis.chain.strike[0] * 1000:06.0f}"
     assert rows[0]["time"] == "2024-03-04 11:00:00"
     np.testing.assert_array_equal([float(r["mid_volatility"] or "nan") for r in rows], analysis.mid_volatility)
-    assert gzip.open(tmp_path / "a.csv.gz", "rt").read() == (tmp_path / "a.csv").read_text()
+    assert gzip.decompress((tmp_path / "a.csv.gz").read_bytes()) == (tmp_path / "a.csv").read_bytes()
     table = pq.read_table(tmp_path / "a.parquet")
     np.testing.assert_array_equal(table["delta"].to_numpy(), analysis.greeks.delta)
     assert table["mid_volatility"].null_count == np.isnan(analysis.mid_volatility).sum()
