@@ -48,6 +48,9 @@ class _Request:
     source: tuple[Any, ...]
 
 
+# Kinds of source that a caller names, as opposed to what is found when nothing is named.
+_ARGUMENTS = ("object", "mapping", "text")
+
 _lock = threading.RLock()
 _in_force: _Request | None = None
 
@@ -62,9 +65,10 @@ def configure(config: "str | os.PathLike[str] | DeviceConfig | Mapping[str, Any]
 
     Returns: the configuration as it is now in force, with a reason for every field. `current_config()` gives it again.
 
-    Calling it again is free of charge and changes nothing, unless another configuration is given. When JAX's backend
-    has already started, everything that still can be is applied; what cannot be is named in a
-    `LateConfigurationWarning`, and the returned configuration says what is in force instead.
+    Calling it again is free of charge and changes nothing, unless another configuration is given or the file has been
+    edited; "auto" keeps a configuration that an earlier call was given. When JAX's backend has already started,
+    everything that still can be is applied; what cannot be is named in a `LateConfigurationWarning`, and the returned
+    configuration says what is in force instead.
 
     Raises: ConfigError for a malformed configuration, or memory settings in the environment that contradict each other;
         DeviceError, naming what was asked for and what is there, for a platform or a device that this process does not
@@ -78,8 +82,11 @@ def configure(config: "str | os.PathLike[str] | DeviceConfig | Mapping[str, Any]
     start_logging()
     with _lock:
         source = _source(config)
-        if _in_force is not None and _in_force.source == source:
-            return _in_force.config
+        if _in_force is not None:
+            # Somebody who leaves the choice open, such as an adapter, does not undo what the program has decided.
+            decided = _in_force.source[0] in _ARGUMENTS and source[0] not in _ARGUMENTS
+            if decided or _in_force.source == source:
+                return _in_force.config
         request = _resolve(config, source)
         _in_force = dataclasses.replace(request, config=_apply(request))
         _log.debug("in force:\n%s", _in_force.config)
@@ -108,7 +115,7 @@ def _source(config: Any) -> tuple[Any, ...]:
     if named and named != "auto":
         return ("GPUJAX_CONFIG", named, _stamp(named))
     if not named and Path(_FILE).is_file():
-        return ("text", str(Path(_FILE).resolve()), _stamp(_FILE))
+        return ("file", str(Path(_FILE).resolve()), _stamp(_FILE))
     return ("automatic",)
 
 
@@ -154,8 +161,11 @@ def _apply(request: _Request) -> DeviceConfig:
 
 def _tell(name: str, value: Any) -> None:
     _log.debug("jax.config.update(%r, %r)", name, value)
+    # What the program had already set to the same value stays the program's own setting.
+    ours = name in running.told_by_us or value != running.setting(name)
     jax.config.update(name, value)
-    running.told_by_us[name] = value
+    if ours:
+        running.told_by_us[name] = value
 
 
 # --- before JAX has started ---

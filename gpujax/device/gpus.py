@@ -188,9 +188,8 @@ TABLE: tuple[GpuSpecification, ...] = (
     GpuSpecification(
         name="B300", memory=288, bandwidth=8000.0, float64=1.25, float32=75.0, float64_matrix=1.25, tf32=1125.0,
         bfloat16=2250.0, float8=4500.0, compute_capability=(10, 3), source="NVIDIA HGX B300 data sheet (2025), per GPU",
-        disagreement="float64 is about 1/60 of float32 here; tables that copy B200 (XLA's "
-        "target_config/specs/b300.txtpb among them) "
-        "give about 37 TFLOP/s",
+        disagreement="float64 is about 1/60 of float32 here; tables that copy B200, such as XLA's "
+        "target_config/specs/b300.txtpb, give about 40 TFLOP/s",
     ),
     GpuSpecification(
         name="GB200", memory=186, bandwidth=8000.0, float64=40.0, float32=80.0, float64_matrix=40.0, tf32=1250.0,
@@ -218,7 +217,7 @@ _PATTERNS = tuple(
         (r"H100 PCIE(?: 80GB)?|H100 80GB HBM2E", "H100 PCIe"),
         (r"H100 80GB HBM3|H100 SXM5?(?: 80GB)?", "H100 SXM"),
         (r"H100 NVL", "H100 NVL"),
-        (r"H200|H200 SXM5?(?: 141GB)?", "H200 SXM"),
+        (r"H200(?: SXM5?)?(?: 141GB)?(?: HBM3E)?", "H200 SXM"),
         (r"H200 NVL", "H200 NVL"),
         (r"B200", "B200"),
         (r"B300(?: SXM6(?: AC)?)?", "B300"),

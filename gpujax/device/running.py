@@ -50,10 +50,10 @@ def backend_started() -> bool:
 
 
 def setting(name: str) -> Any:
-    """The value of a JAX setting now."""
+    """The value of a JAX setting now; None for one that JAX does not show (those of a plugin)."""
     import jax
 
-    return getattr(jax.config, name)
+    return getattr(jax.config, name, None)
 
 
 def local_devices(platform: str) -> dict[int, Any]:

@@ -23,6 +23,9 @@ configure_module = importlib.import_module("gpujax.device.configure")
 configure = configure_module.configure
 LateConfigurationWarning = configure_module.LateConfigurationWarning
 
+# The one function that changes JAX, as it is before the tests replace it.
+TELL = configure_module._tell
+
 MEMORY = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE")
 
 
@@ -47,6 +50,7 @@ def told(monkeypatch):
     monkeypatch.setattr(configure_module.compilation_cache, "reset_cache", lambda: None)
     monkeypatch.setattr(running, "backend_started", lambda: False)
     monkeypatch.setattr(running, "_restriction", None)
+    monkeypatch.setattr(running, "told_by_us", {})
     for name in MEMORY:
         # Set first, so that what `configure` writes is taken back after the test.
         monkeypatch.setenv(name, "")
@@ -208,8 +212,21 @@ def test_precedence(tmp_path, monkeypatch):
     monkeypatch.setenv("GPUJAX_CONFIG", "auto")
     assert resolved().batch_limit is None
     monkeypatch.setenv("GPUJAX_CONFIG", "absent.yaml")
-    with pytest.raises(ConfigError, match="GPUJAX_CONFIG names 'absent.yaml', but there is no such file"):
+    with pytest.raises(ConfigError, match=r"GPUJAX_CONFIG names 'absent.yaml', but there is no such file"):
         resolved()
+
+
+def test_auto_keeps_what_the_program_has_decided(told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GPUJAX_CONFIG", raising=False)
+    first = configure("auto")
+    assert configure("auto") is first
+    (tmp_path / "gpujax.yaml").write_text("batch_limit: 1\n")
+    assert configure("auto").batch_limit == 1
+    decided = configure({"batch_limit": 2})
+    assert configure("auto") is decided
+    assert configure_module.current_config() is decided
+    assert configure({"batch_limit": 3}).batch_limit == 3
 
 
 def test_an_edited_file_is_another_source(tmp_path, monkeypatch):
@@ -392,6 +409,10 @@ def test_our_own_cache_is_made_private_again(told, tmp_path, monkeypatch):
 
 
 def test_a_cache_that_the_program_told_jax_stays(told):
+    settled = jax.config.jax_compilation_cache_dir
+    # Told again by `configure`, it is still the program's own.
+    TELL("jax_compilation_cache_dir", settled)
+    assert "jax_compilation_cache_dir" not in running.told_by_us
     config = configure("auto")
     assert config.compilation_cache == jax.config.jax_compilation_cache_dir
     assert "JAX_COMPILATION_CACHE_DIR" in config.why["compilation_cache"]
