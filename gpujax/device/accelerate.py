@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
 
 from gpujax.device import batching, host_arrays, memory, planning, precision, programs
@@ -80,23 +81,35 @@ def accelerate(
         nonlocal runner
         if runner is None:
             runner = _Runner(fn, config or current_config(), batch_axis)
-        # The quick way, for which every microsecond counts: JAX arrays on the device where they are to be computed on.
-        if runner.quick:
-            kinds = runner.quick_kinds
+        # The quick way, for which every microsecond counts: arrays of JAX, or short ones of NumPy, and one device.
+        if runner.quick and (not args or runner.quick_kinds.issuperset(map(type, args))):
+            device_array, numpy_array = runner.array_kind, np.ndarray
+            on_device, on_host = bool(args), False
             traced, fixed = {}, ()
             for name, value in kwargs.items():
                 kind = type(value)
-                if kind in kinds:
+                if kind is device_array:
+                    traced[name] = value
+                    on_device = True
+                elif kind is float:
                     traced[name] = value
                 elif kind is bool or kind is str:
                     fixed += ((name, kind, value),)
+                elif kind is numpy_array and value.size < host_arrays.BLOCK_ELEMENTS:
+                    traced[name] = value
+                    on_host = True
                 else:
                     return runner.run(args, kwargs)
-            if not args or kinds.issuperset(map(type, args)):
+            if not on_host or (not on_device and runner.may_take_numpy()):
                 try:
-                    return (runner.jitted.get(fixed) or runner.jit(fixed))(*args, **traced)
+                    values = (runner.jitted.get(fixed) or runner.jit(fixed))(*args, **traced)
                 except _TooLarge:
                     runner.quick = False
+                except TypeError:
+                    runner.check_kinds(batching.take_apart(args, kwargs))
+                    raise
+                else:
+                    return host_arrays.fetch_all(values) if on_host else values
         return runner.run(args, kwargs)
 
     call.plans = lambda: () if runner is None else tuple(p.plan for p in tuple(runner.prepared.values()))  # pyright: ignore
@@ -123,7 +136,7 @@ class _Runner:
 
     def __init__(self, fn: Callable[..., Any], config: DeviceConfig, batch_axis: BatchAxis) -> None:
         self.fn = fn
-        self.name = getattr(fn, "__name__", type(fn).__name__)
+        self.name = _name(fn)
         self.config = config
         self.batch_axis = batch_axis
         self.layout = programs.plan_layout(config)
@@ -134,14 +147,14 @@ class _Runner:
         self.prepared: dict[Any, _Prepared] = {}
         self.quick = self.layout.mesh is None and self.layout.is_default and config.batch_limit is None
         with jax.ensure_compile_time_eval():  # the first call may come while JAX traces
-            self.quick_kinds = frozenset({type(jnp.zeros(())), float})
+            self.array_kind = type(jnp.zeros(()))
+            self.quick_kinds = frozenset({self.array_kind, float})
             self.eager = get_opaque_trace_state(convention="flax")
 
     def jit(self, fixed: tuple[Any, ...]) -> Callable[..., Any]:
         """The function compiled for one device, given the arguments that select code."""
         function = batching.put_together(self.precise, fixed)
 
-        @functools.wraps(self.fn)
         def inspected(*args: Any, **kwargs: Any) -> Any:
             # Runs while JAX traces, so once per shape: the place to look at calls that JAX then dispatches by itself.
             batch = self.batch(Call(args, kwargs, fixed))
@@ -153,19 +166,26 @@ class _Runner:
             batching.check_results(self.name, results, batch)
             return results
 
+        inspected.__name__ = inspected.__qualname__ = self.name  # for profiles and messages
         return self.jitted.setdefault(fixed, jax.jit(inspected))
 
     def batch(self, call: Call) -> Batch:
         """The entries of a call."""
         return batching.find_batch(self.name, batching.named_leaves(self.fn, call), self.batch_axis)
 
+    def check_kinds(self, call: Call) -> None:
+        """Raise the InputTypeError for an array that JAX cannot take, if there is one."""
+        batching.check_kinds(self.name, batching.named_leaves(self.fn, call))
+
+    def may_take_numpy(self) -> bool:
+        """Whether NumPy arrays may go the quick way: not to be rounded unsaid, and results can be fetched."""
+        x64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+        return x64 and get_opaque_trace_state(convention="flax") == self.eager
+
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Any call: plan its shape, unless that was done before, and carry it out; with less at a time if memory runs out."""
         leaves = jax.tree.leaves((args, kwargs))
-        if (
-            any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-            or get_opaque_trace_state(convention="flax") != self.eager
-        ):
+        if any(isinstance(leaf, Tracer) for leaf in leaves) or get_opaque_trace_state(convention="flax") != self.eager:
             return self.precise(*args, **kwargs)
         call = batching.take_apart(args, kwargs)
         traced, treedef = jax.tree.flatten((call.args, call.kwargs))
@@ -178,6 +198,7 @@ class _Runner:
         key = (call.fixed, treedef, to_host, tuple(map(_signature, traced)))
         prepared = self.prepared.get(key)
         if prepared is None:
+            self.check_kinds(call)
             batch = self.batch(call)
             bound = self.bound(call.fixed, treedef)
             plan = planning.decide(self.name, bound, traced, batch, self.config, self.layout, to_host)
@@ -235,7 +256,7 @@ class _Runner:
         if results is None:
             values = program(*programs.place(traced, batch, self.alone))
             if to_host:
-                return jax.tree.map(host_arrays.fetch, values)
+                return host_arrays.fetch_all(values)
             return jax.block_until_ready(values) if plan.waits else values
         if to_host and self.layout.hosts == 1:
             leaves = self._stream(plan, batch, results, program, traced)
@@ -243,9 +264,7 @@ class _Runner:
             leaves = program(*programs.place(traced, batch, self.layout))
             size = batch.size * self.layout.hosts  # pyright: ignore[reportOptionalOperand]
             if to_host:
-                leaves = [
-                    programs.local_part(leaf, axis, batch.size) for leaf, axis in zip(leaves, results.axes, strict=True)
-                ]
+                leaves = programs.local_parts(leaves, results.axes, batch.size)  # pyright: ignore[reportArgumentType]
             else:
                 leaves = programs.without_padding(leaves, results.axes, size)
             if plan.waits:
@@ -271,6 +290,10 @@ class _Runner:
         return values
 
 
+def _name(fn: Callable[..., Any]) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
 def _signature(leaf: Any) -> Any:
     """What of a leaf decides how it is compiled."""
     if hasattr(leaf, "dtype"):
@@ -289,6 +312,6 @@ def _check_batch_axis(fn: Callable[..., Any], batch_axis: Any) -> None:
     known = batching.parameter_names(fn)
     for name, axis in batch_axis.items():
         if known is not None and name not in known:
-            raise InputError(f"batch_axis names {name!r}, but the arguments of {fn.__name__} are {', '.join(known)}")
+            raise InputError(f"batch_axis names {name!r}, but the arguments of {_name(fn)} are {', '.join(known)}")
         if not isinstance(axis, int) or isinstance(axis, bool):
             raise InputTypeError(f"batch_axis[{name!r}]: {axis!r:.60}; expected an integer, or leave {name!r} out")

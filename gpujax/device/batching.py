@@ -20,6 +20,7 @@ __all__ = [
     "BatchAxis",
     "Call",
     "Results",
+    "check_kinds",
     "check_results",
     "find_batch",
     "find_results",
@@ -183,6 +184,16 @@ def find_results(function_name: str, bound: Callable[..., Any], traced: Sequence
             raise InputError(_no_batch_axis(function_name, path, leaf.shape, batch.size))
         axes.append(growing[0])
     return Results(treedef, tuple(leaves), tuple(axes))
+
+
+def check_kinds(function_name: str, named: Sequence[tuple[str, Any]]) -> None:
+    """Raise InputTypeError, naming the argument, for a NumPy array of texts, dates or objects, which no device can hold."""
+    for name, leaf in named:
+        if isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "OSUmM":
+            raise InputTypeError(
+                f"{function_name}: {name} is a {leaf.dtype} array of shape {leaf.shape}; expected numbers or booleans: pass "
+                f"{name}.astype(float)"
+            )
 
 
 def check_results(function_name: str, results: Any, batch: Batch) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["Selection", "fetch", "is_long", "plan_blocks", "stream"]
+__all__ = ["BLOCK_ELEMENTS", "Selection", "fetch", "fetch_all", "is_long", "plan_blocks", "stream"]
 
 # The entries of one block: a range, or (for those at the edges) their numbers.
 Selection = slice | np.ndarray
@@ -31,7 +31,7 @@ _ALIGNMENT = 64
 
 # Array elements per input in one block on a CPU, by the measurement above; how many blocks may be under way at once; and the
 # number of block sizes between one and twice that, so that batches of all sizes share a few compiled programs.
-_BLOCK_ELEMENTS = 131_072
+BLOCK_ELEMENTS = 131_072
 _IN_FLIGHT = 2
 _BLOCK_SIZES = 32
 
@@ -39,10 +39,17 @@ _BLOCK_SIZES = 32
 _LONGEST_ROW = 64
 
 
+def fetch_all(values: Any) -> Any:
+    """The values of device arrays, in whatever containers, as new NumPy arrays, which the caller owns and may write to."""
+    return fetch(values) if isinstance(values, jax.Array) else jax.tree.map(fetch, values)
+
+
 def fetch(leaf: jax.Array) -> np.ndarray:
     """The values of a device array as a new NumPy array, which the caller owns and may write to."""
+    if len(leaf.sharding.device_set) == 1:
+        return np.array(leaf)
     result = np.empty(leaf.shape, leaf.dtype)
-    _write(result, slice(None), 0, leaf) if leaf.ndim else np.copyto(result, np.asarray(leaf))
+    _write(result, slice(None), 0, leaf)
     return result
 
 
@@ -90,7 +97,7 @@ def stream(
 
 def is_long(leaves: Sequence[Any], axes: Sequence[int | None]) -> bool:
     """Whether a batch is so long that cutting it into blocks may pay."""
-    return any(leaf.size >= _BLOCK_ELEMENTS for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
+    return any(leaf.size >= BLOCK_ELEMENTS for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
 
 
 def plan_blocks(
@@ -111,7 +118,7 @@ def plan_blocks(
     """
     if align:
         row = max(leaf.size // size for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
-        comfortable = _BLOCK_ELEMENTS // max(1, row)
+        comfortable = BLOCK_ELEMENTS // max(1, row)
         if row <= _LONGEST_ROW and size >= comfortable and (most is None or most >= 2 * comfortable):
             return _aligned_blocks(size, comfortable, _first_aligned(leaves, axes))
     if most is None or most >= size:

@@ -37,7 +37,7 @@ class MemoryModel(NamedTuple):
         return round(self.fixed + self.per_entry * size)
 
 
-def free_memory(device: jax.Device, sharers: int = 1) -> int | None:
+def free_memory(device: Any, sharers: int = 1) -> int | None:
     """Memory in bytes that a computation on this device may still take, or None where nobody tells.
 
     Arguments:

@@ -5,6 +5,7 @@ Works alike for one device, several, simulated CPU devices (`--xla_force_host_pl
 """
 
 import math
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -49,7 +50,7 @@ def make_mesh(config: DeviceConfig) -> Mesh:
     return jax.make_mesh(tuple(sizes), names, axis_types=(AxisType.Auto,) * len(sizes), devices=arranged)
 
 
-def mesh_devices(config: DeviceConfig) -> list[jax.Device]:
+def mesh_devices(config: DeviceConfig) -> list[Any]:
     """The devices that a configuration names: its `device_ids` of every host, host by host; starts the backend.
 
     Raises: DeviceError if the platform or one of the devices is not there, on this host or another.
@@ -61,7 +62,7 @@ def mesh_devices(config: DeviceConfig) -> list[jax.Device]:
         raise DeviceError(
             f"platform {config.platform!r} was asked for, but JAX finds only: {there}. {_remedy(config.platform)}"
         ) from error
-    chosen: list[jax.Device] = []
+    chosen: list[Any] = []
     for host in sorted({device.process_index for device in present}):
         # A device's number counts within its host: JAX's own ids leave gaps between processes.
         local = running.numbered(config.platform, (d for d in present if d.process_index == host))

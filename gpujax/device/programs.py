@@ -19,7 +19,7 @@ from gpujax.device.config import DeviceConfig
 from gpujax.device.mesh import make_mesh, mesh_devices
 from gpujax.errors import DeviceError
 
-__all__ = ["Layout", "compile_program", "local_part", "place", "plan_layout", "without_padding"]
+__all__ = ["Layout", "compile_program", "local_parts", "place", "plan_layout", "without_padding"]
 
 
 class Layout(NamedTuple):
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
         is_default: whether JAX would run there anyway.
     """
 
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Any, ...]
     parallelism: str
     mesh: Mesh | None
     hosts: int
@@ -103,14 +103,17 @@ def without_padding(values: Sequence[jax.Array], axes: Sequence[int], size: int)
     ]
 
 
-def local_part(value: jax.Array, axis: int, size: int) -> np.ndarray:
-    """The first `size` of those entries of a result that are on this host, as a new NumPy array."""
-    shards = {shard.index[axis].start or 0: shard for shard in value.addressable_shards}
-    whole = np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)], axis)
-    return whole[(slice(None),) * axis + (slice(0, size),)].copy()
+def local_parts(values: Sequence[jax.Array], axes: Sequence[int], size: int) -> list[np.ndarray]:
+    """The first `size` of those entries of each result that are on this host, as new NumPy arrays."""
+    parts = []
+    for value, axis in zip(values, axes, strict=True):
+        shards = {shard.index[axis].start or 0: shard for shard in value.addressable_shards}
+        whole = np.concatenate([np.asarray(shards[start].data) for start in sorted(shards)], axis)
+        parts.append(whole[(slice(None),) * axis + (slice(0, size),)])
+    return parts
 
 
-def _default_device() -> jax.Device:
+def _default_device() -> Any:
     """The device on which JAX computes when it is not told."""
     chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(chosen, jax.Device):
@@ -151,7 +154,7 @@ def _placed(leaf: Any, axis: int | None, layout: Layout) -> Any:
     if isinstance(leaf, jax.Array):
         return jax.device_put(_pad(leaf, axis, size), sharding)
 
-    def shard(index: tuple[slice, ...]) -> np.ndarray:
+    def shard(index: Any) -> np.ndarray:
         # Only the shard at the end is copied for padding; the others are slices.
         present = leaf[index]
         missing = index[axis].stop - index[axis].start - present.shape[axis]
