@@ -211,7 +211,7 @@ def _there(hardware: Hardware, platform: str) -> tuple[tuple[int, ...], str]:
             alike,
             f"the {len(alike)} of {count} GPUs that are {best.name}; unlike devices would wait for the slowest",
         )
-    return alike, f"all {count} GPUs" if count > 1 else "the only GPU"
+    return alike, f"all {count} GPUs" if count > 1 else "the only visible GPU"
 
 
 def _precision(platform: str, used: list[Gpu], card: "DeviceCard | None") -> dict[str, tuple[Any, str]]:
