@@ -11,13 +11,15 @@ import numpy as np
 __all__ = ["bachelier", "black76", "black_scholes", "displaced", "forward"]
 
 
-def black_scholes(*, spot, strike, expiry, volatility, rate=0.0, dividend_yield=0.0, is_call=True) -> np.ndarray:
+def black_scholes(
+    *, spot, strike, expiry, volatility, rate: Any = 0.0, dividend_yield: Any = 0.0, is_call: Any = True
+) -> np.ndarray:
     """Black-Scholes-Merton prices; arguments as for `gpujax.pricing.black_scholes.price`, arrays or numbers."""
     at_expiry = forward(spot=spot, expiry=expiry, rate=rate, dividend_yield=dividend_yield)
     return black76(forward=at_expiry, strike=strike, expiry=expiry, volatility=volatility, rate=rate, is_call=is_call)
 
 
-def black76(*, forward, strike, expiry, volatility, rate=0.0, is_call=True) -> np.ndarray:
+def black76(*, forward, strike, expiry, volatility, rate: Any = 0.0, is_call: Any = True) -> np.ndarray:
     """Black (1976) prices; arguments as for `gpujax.pricing.black76.price`."""
     from scipy.special import ndtr
 
@@ -27,14 +29,14 @@ def black76(*, forward, strike, expiry, volatility, rate=0.0, is_call=True) -> n
     return np.exp(-rate * expiry) * sign * (forward * ndtr(sign * d1) - strike * ndtr(sign * (d1 - deviation)))
 
 
-def displaced(*, forward, strike, expiry, volatility, shift, rate=0.0, is_call=True) -> np.ndarray:
+def displaced(*, forward, strike, expiry, volatility, shift, rate: Any = 0.0, is_call: Any = True) -> np.ndarray:
     """Shifted lognormal prices; arguments as for `gpujax.pricing.displaced.price`."""
     return black76(
         forward=forward + shift, strike=strike + shift, expiry=expiry, volatility=volatility, rate=rate, is_call=is_call
     )
 
 
-def bachelier(*, forward, strike, expiry, volatility, rate=0.0, is_call=True) -> np.ndarray:
+def bachelier(*, forward, strike, expiry, volatility, rate: Any = 0.0, is_call: Any = True) -> np.ndarray:
     """Bachelier prices; arguments as for `gpujax.pricing.bachelier.price`."""
     from scipy.special import ndtr
 
@@ -43,6 +45,8 @@ def bachelier(*, forward, strike, expiry, volatility, rate=0.0, is_call=True) ->
     return np.exp(-rate * expiry) * deviation * (d * ndtr(d) + np.exp(-0.5 * d * d) / np.sqrt(2.0 * np.pi))
 
 
-def forward(*, expiry, rate=0.0, forward=None, spot=None, dividend_yield=0.0, **_: Any) -> Any:
+def forward(
+    *, expiry: Any, rate: Any = 0.0, forward: Any = None, spot: Any = None, dividend_yield: Any = 0.0, **_: Any
+) -> Any:
     """The forward price of a market given by its spot and carry, or by the forward itself."""
     return forward if forward is not None else spot * np.exp((rate - dividend_yield) * expiry)
