@@ -17,6 +17,7 @@ from gpujax.trading.expiry import Clock, Settlement, expiry_instants, years_to_e
 from gpujax.trading.flags import QuoteFlag, count_flags, set_flag
 from gpujax.trading.occ import format_occ
 from gpujax.trading.quotes import OnError, columns_of_csv, columns_of_frame, columns_of_parquet, typed_quotes
+from gpujax.trading.sessions import last_session, session_bounds
 from gpujax.trading.times import parse_dates, parse_times, to_new_york
 
 if TYPE_CHECKING:
@@ -201,8 +202,10 @@ class Chain:
             path: the file; gzip and other compressions by its ending.
             columns: chain column -> name in the file, where `quotes.ALIASES` does not know the name.
             errors: "raise" refuses the file at the first illegible cell; "flag" keeps the row, with the cell missing.
-            time, underlying, root: one value for all rows, for what the file lacks.
-            snapshots: which rows were observed together: "time" (those of one time), "all", or integers `[n]`.
+            time, underlying, root: one value for all rows, for what the file lacks. Times without a clock, only a date,
+                are end-of-day quotes: they become the close of that day's session, and `notes` says so.
+            snapshots: which rows were observed together: "time" (those of one time), "all", or integers `[n]`; for
+                quotes that each have a time of their own, e.g. the minute.
 
         Raises: DataError that names the file, the row and the cell. ImportError where pyarrow is missing.
         """
@@ -312,19 +315,32 @@ def _build(
 ) -> Chain:
     quotes = typed_quotes(table, source=source, columns=columns, errors=errors, constants=constants)
     count = len(quotes["strike"])
+    quotes["time"], notes = _at_the_close(quotes["time"])
     if isinstance(snapshots, str):
         if snapshots not in ("time", "all"):
             raise InputError(f"snapshots: {snapshots!r}; expected 'time', 'all' or an array of integers")
         if snapshots == "all":
             snapshot = np.zeros(count, dtype=np.int64)
         else:
-            snapshot = np.unique(quotes["time"], return_inverse=True)[1].reshape(-1).astype(np.int64)
+            times, snapshot = np.unique(quotes["time"], return_inverse=True)
+            snapshot = snapshot.reshape(-1).astype(np.int64)
+            if len(times) > 100 and len(times) > count / 2:
+                notes += ("most quotes have a time of their own, so calls and puts are not paired; see `snapshots`",)
     else:
         snapshot = np.asarray(snapshots)
         if snapshot.dtype.kind not in "iu" or snapshot.shape != (count,):
             raise InputError(f"snapshots: {snapshot.dtype} array of shape {snapshot.shape}; expected {count} integers")
         snapshot = snapshot.astype(np.int64)
-    return _finish(quotes, snapshot, vendor={}, source=source, notes=())
+    return _finish(quotes, snapshot, vendor={}, source=source, notes=notes)
+
+
+def _at_the_close(times: npt.NDArray[np.datetime64]) -> tuple[npt.NDArray[np.datetime64], tuple[str, ...]]:
+    """Times that are all plain dates are end-of-day quotes, which are of the close and not of midnight."""
+    wall = to_new_york(times[~np.isnat(times)])
+    if not wall.size or (wall != wall.astype("M8[D]")).any():
+        return times, ()
+    _, closes = session_bounds(last_session(to_new_york(times).astype("M8[D]")))
+    return np.asarray(closes), ("times are dates without a clock; taken as the close of each day's session",)
 
 
 def _finish(

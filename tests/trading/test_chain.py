@@ -97,6 +97,27 @@ def test_snapshots():
             Chain.from_arrays(**columns, snapshots=wrong)
 
 
+def test_dates_without_a_clock_are_the_close():
+    days = {"expiry": "2024-07-19", "strike": 50.0, "is_call": True}
+    chain = Chain.from_arrays(**days, time=["2024-07-02", "2024-07-03", "2024-07-06"])  # ordinary, short, a Saturday
+    assert chain.time.astype("M8[m]").astype(str).tolist() == [
+        "2024-07-02T20:00",
+        "2024-07-03T17:00",
+        "2024-07-05T20:00",
+    ]
+    assert "close" in chain.notes[0]
+    clock = Chain.from_arrays(**days, time=["2024-07-02", "2024-07-03T09:31"])
+    assert clock.notes == ()
+    assert str(clock.time[0])[:16] == "2024-07-02T04:00"
+
+
+def test_ticks_get_a_hint():
+    times = np.datetime64("2024-05-01T10:00") + np.arange(200).astype("m8[ms]")
+    columns = {"expiry": "2024-06-21", "strike": 50.0, "is_call": True, "time": times}
+    assert "snapshots" in Chain.from_arrays(**columns).notes[0]
+    assert Chain.from_arrays(**columns, snapshots="all").notes == ()
+
+
 def test_duplicates_keep_the_last():
     chain = Chain.from_arrays(
         expiry="2024-06-21", strike=[50.0, 55.0, 50.0], is_call=True, bid=[1.0, 2.0, 3.0], time="2024-05-01T10:00"
