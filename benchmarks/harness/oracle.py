@@ -85,18 +85,8 @@ def _normal(point: Point) -> Terms:
 def _mills(point: Point) -> Terms:
     """The Mills ratio (1 - N(x)) / n(x) and its derivative."""
     x = point["x"]
-    # One continued fraction serves the far tail, where density and distribution have no exponent in common with floats
-    # and their quotient would cost ever more digits.
-    ratio = mp.ncdf(-x) / mp.npdf(x) if x < 100 else 1 / (x + _fraction(x))
+    ratio = mp.ncdf(-x) / mp.npdf(x)
     return {"mills_ratio": _own(ratio), "mills_ratio'": (x * ratio - 1, 1 / (1 + x * x), mpf(0))}
-
-
-def _fraction(x: Any) -> Any:
-    """1/(x + 2/(x + 3/(x + ...))), Laplace's continued fraction, evaluated from its far end."""
-    tail = mpf(0)
-    for k in range(60, 0, -1):
-        tail = k / (x + tail)
-    return tail
 
 
 def _quantile(point: Point) -> Terms:

@@ -85,11 +85,15 @@ def test_normal_functions_and_quantile_are_each_others_inverse_and_derivative():
         assert abs(back["quantile'"].value * exact["pdf"].value - 1) < mpf(10) ** -50
 
 
-def test_mills_ratio_on_both_sides_of_where_the_continued_fraction_takes_over():
-    for x in (mpf(3), mpf(99), mpf(101)):
-        with mp.workdps(4000):  # enough for the tail's own exponent
-            expected = mp.ncdf(-x) / mp.npdf(x)
-        assert abs(oracle.evaluate("mills", {"x": x})["mills_ratio"].value / expected - 1) < mpf(10) ** -50, x
+def test_mills_ratio_is_laplaces_continued_fraction_and_falls_as_it_must():
+    for x in (mpf(40), mpf(1000), mpf(10) ** 12):
+        tail = mpf(0)
+        for k in range(120, 0, -1):
+            tail = k / (x + tail)
+        exact = oracle.evaluate("mills", {"x": x})
+        assert abs(exact["mills_ratio"].value * (x + tail) - 1) < mpf(10) ** -60, x
+    slope = difference(lambda p: oracle.KINDS["mills"](p)["mills_ratio"][0], {"x": mpf(3)}, ["x"])
+    assert abs(oracle.evaluate("mills", {"x": mpf(3)})["mills_ratio'"].value / slope - 1) < mpf(10) ** -25
 
 
 @pytest.mark.parametrize("kind", ["black_scholes", "black76", "bachelier"])
