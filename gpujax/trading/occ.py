@@ -221,7 +221,7 @@ def _dates(
     """Calendar dates, and whether they exist (30 February does not)."""
     plausible = legible & (month >= 1) & (month <= 12) & (day >= 1)
     first = np.where(plausible, (year - 1970) * 12 + month - 1, 0).astype("M8[M]")
-    date = first.astype("M8[D]") + np.where(plausible, day - 1, 0)
+    date = first.astype("M8[D]") + np.where(plausible, day - 1, 0).astype("m8[D]")
     return date, plausible & (date.astype("M8[M]") == first)
 
 

@@ -105,4 +105,4 @@ def test_trading_days(start, end, sessions):
 
 
 def test_trading_days_of_nothing():
-    assert np.isnan(trading_days_between(np.datetime64("NaT"), np.datetime64("2024-05-03T20:00")))
+    assert np.isnan(trading_days_between(np.datetime64("NaT", "ns"), np.datetime64("2024-05-03T20:00")))

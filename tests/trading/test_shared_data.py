@@ -1,5 +1,7 @@
 """Real market data, kept beside the repository: Alpaca's own Greeks, and every GOOG quote of a trading day."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -24,15 +26,15 @@ def test_alpacas_own_greeks(shared):
     assert np.isnan(analysis.volatility[1])
 
 
-@pytest.fixture(scope="module")
-def day():
-    from pathlib import Path
-
-    folder = Path(__file__).resolve().parents[3] / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"real market data not on this machine: {folder} is missing")
+@functools.cache
+def analysed_day(folder):
     chain = Chain.from_csv(folder / "data" / "goog_20151224_minute_quotes.csv.gz", root="GOOG")
     return chain.analyze(rate=0.005)
+
+
+@pytest.fixture
+def day(shared):
+    return analysed_day(shared)
 
 
 def test_whole_day_runs_through(day):
