@@ -50,7 +50,7 @@ def plot_smile(
     Arguments:
         analysis: from `Chain.analyze`.
         x: "strike", "log_moneyness", "deviations" (log-moneyness over volatility times root time) or "delta".
-        snapshot: which snapshot to draw; None for the last with volatilities.
+        snapshot: which snapshot to draw; None for the last with at least half as many volatilities as the fullest.
         expiries: dates to draw; None for all.
         columns: panels side by side.
 
@@ -105,7 +105,7 @@ def plot_term_structure(analysis: "ChainAnalysis", *, snapshot: int | None = Non
 
     Arguments:
         analysis: from `Chain.analyze`.
-        snapshot: which snapshot to draw; None for the last with volatilities.
+        snapshot: which snapshot to draw; None for the last with at least half as many volatilities as the fullest.
 
     Returns: a Matplotlib Figure. Raises: as `plot_smile`.
     """
@@ -148,7 +148,7 @@ def plot_surface(analysis: "ChainAnalysis", *, snapshot: int | None = None, widt
 
     Arguments:
         analysis: from `Chain.analyze`.
-        snapshot: which snapshot to draw; None for the last with volatilities.
+        snapshot: which snapshot to draw; None for the last with at least half as many volatilities as the fullest.
         width: how many standard deviations to each side.
 
     Returns: a Matplotlib Figure. Raises: as `plot_smile`.
@@ -220,7 +220,8 @@ def _one_snapshot(analysis: "ChainAnalysis", snapshot: int | None) -> tuple["Cha
     if snapshot is None:
         if not solved.any():
             raise DataError("no quote has an implied volatility" + _seen(analysis))
-        snapshot = int(analysis.chain.snapshot[solved].max())
+        numbers, counts = np.unique(analysis.chain.snapshot[solved], return_counts=True)
+        snapshot = int(numbers[2 * counts >= counts.max()][-1])
     rows = analysis.chain.snapshot == snapshot
     if not rows.any():
         raise InputError(

@@ -136,10 +136,11 @@ def test_stale_and_duplicate_quotes_stay_out_of_parity(make_quotes, oracle):
     _, rate = oracle
     quotes, truth = make_quotes()
     chain = Chain.from_arrays(**quotes)
-    old = chain.strike == 400.0
     spoilt = {name: np.broadcast_to(quotes[name], len(chain)).copy() for name in ("bid", "ask", "time")}
-    spoilt["bid"][old] += 30.0
-    spoilt["ask"][old] += 30.0
+    # both sides of the best pairs, and of one kind of option only, so that parity would notice
+    old = np.abs(chain.strike - 400.0) <= 40.0
+    spoilt["bid"][old & chain.is_call] += 3.0
+    spoilt["ask"][old & chain.is_call] += 3.0
     spoilt["time"] = np.where(old, "2024-03-04T10:30", spoilt["time"])
     analysis = Chain.from_arrays(**quotes | spoilt, snapshots="all").analyze(rate=rate)
     assert has_flag(analysis.flags, QuoteFlag.STALE).tolist() == old.tolist()
@@ -151,6 +152,8 @@ def test_stale_and_duplicate_quotes_stay_out_of_parity(make_quotes, oracle):
     assert not has_flag(patient.flags, QuoteFlag.STALE).any()
     endless = Chain.from_arrays(**quotes | spoilt, snapshots="all").analyze(rate=rate, stale_after=float("inf"))
     np.testing.assert_array_equal(endless.forward, patient.forward)
+    # (the far expiry has enough other strikes to throw the spoilt ones out by itself)
+    assert np.abs(endless.forwards.forward - analysis.forwards.forward)[:2].min() > 0.5
 
 
 def test_without_an_underlying_the_forward_serves(make_quotes, oracle):

@@ -56,6 +56,18 @@ def test_smile_of_some_expiries(analysis):
         plot_smile(analysis, snapshot=5)
 
 
+def test_the_last_full_snapshot_is_drawn(make_quotes, oracle):
+    """The last minute of a recorded day often has a handful of quotes; the minute before shows the market."""
+    quotes, _ = make_quotes()
+    n = len(quotes["strike"])
+    times = ["2024-03-04T11:00"] * n + ["2024-03-04T11:01"] * n + ["2024-03-04T11:02"] * 9
+    rows = np.concatenate([np.arange(n), np.arange(n), np.arange(9)])
+    columns = {name: quotes[name][rows] for name in ("expiry", "strike", "is_call", "bid", "ask")}
+    day = Chain.from_arrays(**columns, underlying=400.0, time=times).analyze(rate=oracle[1])
+    assert "11:01" in plot_smile(day).get_suptitle()
+    assert "11:00" in plot_smile(day, snapshot=0).get_suptitle()
+
+
 def test_term_structure(analysis, tmp_path):
     figure = plot_term_structure(analysis)
     volatility, skew, carry = figure.axes
