@@ -47,6 +47,9 @@ from benchmarks.harness.samples import (
 DTYPES = ("float64", "float32")
 # An exact result below this is not held with all its digits, or its parts are not.
 SMALLEST = {"float64": 1e-300, "float32": 1e-36}
+# Volatilities are implied where rounding price and other inputs leaves this relative uncertainty or less; beyond it the
+# price is all intrinsic value, and says nothing about the volatility.
+TOLD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -181,15 +184,17 @@ def _digital(group: str, dtype: str, count: int, workers: int) -> list[Row]:
 
 
 def _implied(name: str, draw: Callable[[int, str], Samples]) -> Callable[..., list[Row]]:
-    """Implied volatility of exact prices rounded to the dtype, wherever the rounded price still says what it was."""
+    """Implied volatility of exact prices rounded to the dtype, wherever these still tell the volatility."""
 
     def group(title: str, dtype: str, count: int, workers: int) -> list[Row]:
         import gpujax as gj
 
         drawn = draw(count, dtype)
         price = exact_table(name, drawn.inputs, workers=workers)["price"]
-        samples = _invertible(name, drawn, price, dtype)
+        samples = _with_prices(name, drawn, price, dtype)
         exact = exact_table(f"{name} implied", samples.inputs, workers=workers)
+        told = np.finfo(dtype).eps * exact["volatility"].conditioning < TOLD * exact["volatility"].scale
+        samples, exact = samples.take(told), {k: column.take(told) for k, column in exact.items()}
         inputs = {k: v for k, v in samples.inputs.items() if k != "guess"}
         function = getattr(gj, name).implied_volatility
         computed = {"volatility": function(**inputs)}
@@ -201,21 +206,22 @@ def _implied(name: str, draw: Callable[[int, str], Samples]) -> Callable[..., li
     return group
 
 
-def _invertible(name: str, drawn: Samples, price: Column, dtype: str) -> Samples:
-    """The points whose rounded price determines the volatility to three digits or better.
+def _with_prices(name: str, drawn: Samples, price: Column, dtype: str) -> Samples:
+    """The samples with exact prices rounded to the dtype in place of volatilities, which remain as the oracle's guess.
 
-    The smallest change of price that the dtype can express must move the volatility by less than a thousandth. (Its
-    effect is worked out in float64 from the model's vega; it need not be sharp.)
+    Left out here are prices below the normal range, and those in which the volatility shows in no digit at all, for
+    which there may be no solution: a change of the price by one unit in the last place must move it by less than a
+    tenth. (Worked out from the model's vega in float64; it need not be sharp.)
     """
     inputs = {k: v if v.dtype == bool else v.astype(np.float64) for k, v in drawn.inputs.items()}
     rounded = price.high.astype(dtype)
-    total = inputs["volatility"] * np.sqrt(inputs["expiry"])
-    d1 = _signed_d1(drawn, name)
-    size = 1.0 if name == "bachelier" else inputs.get("spot", inputs.get("forward", 0.0)) + inputs.get("shift", 0.0)
+    d1, root = _signed_d1(drawn, name), np.sqrt(inputs["expiry"])
+    asset = inputs.get("spot", inputs.get("forward", 0.0)) + inputs.get("shift", 0.0)
     discount = np.exp(-inputs.get("dividend_yield", inputs["rate"]) * inputs["expiry"])
-    vega = discount * size * np.exp(-0.5 * d1 * d1) / np.sqrt(2 * np.pi) * np.sqrt(inputs["expiry"])
-    moved = np.finfo(dtype).eps * price.high / np.maximum(vega, 1e-320)
-    keep = (moved < 1e-3 * inputs["volatility"]) & (rounded > SMALLEST[dtype]) & (total > 0)
+    with np.errstate(over="ignore", divide="ignore"):
+        vega = discount * (1.0 if name == "bachelier" else asset) * root * np.exp(-0.5 * d1 * d1) / np.sqrt(2 * np.pi)
+        moved = np.finfo(dtype).eps * price.high / vega / inputs["volatility"]
+    keep = (moved < 0.1) & (rounded > SMALLEST[dtype])
     chosen = drawn.take(keep)
     arrays = dict(chosen.inputs)
     guess = arrays.pop("volatility")
@@ -352,9 +358,9 @@ def _table(title: str, rows: Sequence[Row], *, every_region: bool) -> Table:
     for heading in ("points", "worst relative", "by d^2", "by inputs"):
         table.add_column(heading, justify="right")
     for row in rows if every_region else _overall(rows):
-        by_d = "-" if row.worst_by_d is None else f"{row.worst_by_d:.2f}"
+        by_d = "-" if row.worst_by_d is None else f"{row.worst_by_d:.3g}"
         table.add_row(row.function, row.dtype, row.region, f"{row.points:,}", f"{row.worst_relative:.2e}", by_d,
-                      f"{row.worst_by_inputs:.2f}", style="bold red" if row.not_a_number else None)  # fmt: skip
+                      f"{row.worst_by_inputs:.3g}", style="bold red" if row.not_a_number else None)  # fmt: skip
     return table
 
 

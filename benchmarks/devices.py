@@ -36,7 +36,7 @@ FORMS = ("jit", "pmap", "shard_map", "accelerate none", "accelerate pmap", "acce
 DEVICES = (1, 8)
 # Significant digits that all settings share: what rounding leaves of prices three standard deviations from the money.
 DIGITS = {"float64": 12, "float32": 4}
-# Results that pass through zero, where digits are counted from the size of a typical one (the median) if that is larger.
+# Results that pass through zero: their digits are counted from a typical size (the median) where that is larger.
 CROSSING = ("theta", "vanna", "volga")
 WHICH = ("price", "delta", "gamma", "vega", "theta", "rho", "vanna", "volga")
 NAMES = ("spot", "strike", "expiry", "volatility", "rate", "is_call")
@@ -103,8 +103,8 @@ def one(folder: str, form: str, devices: int, options: Any) -> dict[str, Any]:
 def compare(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """How many values differ in any bit, how many digits all of them share at least, and the hash of all bytes.
 
-    Digits are counted on each value, for results named in `CROSSING` on a typical one where that is larger; not a number
-    against a number shares none.
+    Digits are counted on each value, for results named in `CROSSING` on a typical one where that is larger. A number and
+    not-a-number share none.
     """
     differing, digits, digest = 0, 17.0, hashlib.sha256()
     for name, (got, reference) in pairs.items():

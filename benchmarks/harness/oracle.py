@@ -24,8 +24,8 @@ STEP = mpf(10) ** -25  # relative change of an input; squares of it are far belo
 
 Point = Mapping[str, Any]
 
-# Results by name: the value, its scale, and its conditioning where the formula knows it (otherwise zero).
-Terms = dict[str, tuple[Any, Any, Any]]
+# Results by name: the value and its scale.
+Terms = dict[str, tuple[Any, Any]]
 Formulas = Callable[[Point], Terms]
 
 
@@ -47,22 +47,20 @@ def evaluate(kind: str, point: Point) -> dict[str, Exact]:
         function = KINDS[kind]
         values = function(point)
         change = {name: mpf(0) for name in values}
-        if kind not in SELF_CONDITIONED:
-            for name, value in point.items():
-                if isinstance(value, bool) or value == 0:
-                    continue
-                moved = function({**point, name: value * (1 + STEP)})
-                for result in values:
-                    change[result] += abs(moved[result][0] - values[result][0]) / STEP
-        return {
-            name: Exact(value, extra if kind in SELF_CONDITIONED else change[name], scale)
-            for name, (value, scale, extra) in values.items()
-        }
+        if "guess" in point:
+            point = {**point, "guess": values["volatility"][0]}  # the best start for what lies a tiny step beside it
+        for name, value in point.items():
+            if isinstance(value, bool) or value == 0 or name == "guess" or kind in UNCONDITIONED:
+                continue
+            moved = function({**point, name: value * (1 + STEP)})
+            for result in values:
+                change[result] += abs(moved[result][0] - values[result][0]) / STEP
+        return {name: Exact(value, change[name], scale) for name, (value, scale) in values.items()}
 
 
-def _own(value: Any) -> tuple[Any, Any, Any]:
+def _own(value: Any) -> tuple[Any, Any]:
     """A result whose scale is its own size."""
-    return value, abs(value), mpf(0)
+    return value, abs(value)
 
 
 def _normal(point: Point) -> Terms:
@@ -86,7 +84,7 @@ def _mills(point: Point) -> Terms:
     """The Mills ratio (1 - N(x)) / n(x) and its derivative."""
     x = point["x"]
     ratio = mp.ncdf(-x) / mp.npdf(x)
-    return {"mills_ratio": _own(ratio), "mills_ratio'": (x * ratio - 1, 1 / (1 + x * x), mpf(0))}
+    return {"mills_ratio": _own(ratio), "mills_ratio'": (x * ratio - 1, 1 / (1 + x * x))}
 
 
 def _quantile(point: Point) -> Terms:
@@ -103,45 +101,63 @@ def _quantile(point: Point) -> Terms:
         if abs(step) <= mpf(10) ** (5 - DIGITS) * (1 + abs(z)):
             break
     density = mp.npdf(z)
-    return {"quantile": (sign * z, abs(z), mpf(0)), "quantile'": _own(1 / density)}
+    return {"quantile": (sign * z, abs(z)), "quantile'": _own(1 / density)}
+
+
+def _first_order(point: Point) -> Terms:
+    """Price under Black-Scholes-Merton and its first derivatives; theta per year passing."""
+    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
+    r, q, s = point["rate"], point["dividend_yield"], 1 if point["is_call"] else -1
+    root, d1, d2 = _distances(point)
+    Dq, Dr = mp.exp(-q * T), mp.exp(-r * T)
+    N1, N2 = mp.ncdf(s * d1), mp.ncdf(s * d2)
+    vega = S * Dq * mp.npdf(d1) * root
+    spread, carry, discount = vega * vol / (2 * T), s * q * S * Dq * N1, s * r * K * Dr * N2
+    return {
+        "price": _own(s * (S * Dq * N1 - K * Dr * N2)),
+        "delta": _own(s * Dq * N1),
+        "vega": _own(vega),
+        "theta": (-spread + carry - discount, spread + abs(carry) + abs(discount)),
+        "rho": _own(s * K * T * Dr * N2),
+        "dividend_rho": _own(-s * S * T * Dq * N1),
+        "dual_delta": _own(-s * Dr * N2),
+    }
 
 
 def _black_scholes(point: Point) -> Terms:
     """Price and Greeks to third order; theta, charm, veta and color per year passing."""
     S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
     r, q, s = point["rate"], point["dividend_yield"], 1 if point["is_call"] else -1
-    root = mp.sqrt(T)
-    v = vol * root
-    d1 = (mp.log(S / K) + (r - q) * T) / v + v / 2
-    d2 = d1 - v
-    Dq, Dr = mp.exp(-q * T), mp.exp(-r * T)
-    n, N1, N2 = mp.npdf(d1), mp.ncdf(s * d1), mp.ncdf(s * d2)
+    root, d1, d2 = _distances(point)
+    v, dd, squares = vol * root, d1 * d2, d1 * d1 + d2 * d2
+    Dq, n, N1 = mp.exp(-q * T), mp.npdf(d1), mp.ncdf(s * d1)
     vega, gamma = S * Dq * n * root, Dq * n / (S * v)
     drift = r - q + vol * vol / 2
     slope = drift / v - d1 / (2 * T)  # derivative of d1 by T
     steep = abs(drift / v) + abs(d1 / (2 * T))
-    spread, carry, discount = S * Dq * n * vol / (2 * root), s * q * S * Dq * N1, s * r * K * Dr * N2
-    dd, squares = d1 * d2, d1 * d1 + d2 * d2
-    one = mpf(1)
+    once = 1 / (2 * T)
     return {
-        "price": _own(s * (S * Dq * N1 - K * Dr * N2)),
-        "delta": _own(s * Dq * N1),
+        **_first_order(point),
         "gamma": _own(gamma),
-        "vega": _own(vega),
-        "theta": (-spread + carry - discount, spread + abs(carry) + abs(discount), mpf(0)),
-        "rho": _own(s * K * T * Dr * N2),
-        "dividend_rho": _own(-s * S * T * Dq * N1),
-        "vanna": (-Dq * n * d2 / vol, Dq * n * (1 + abs(d2)) / vol, mpf(0)),
-        "volga": (vega * dd / vol, vega * (1 + abs(dd)) / vol, mpf(0)),
-        "charm": (q * s * Dq * N1 - Dq * n * slope, abs(q) * Dq * N1 + Dq * n * steep, mpf(0)),
-        "veta": (vega * (q + d1 * slope - one / (2 * T)), vega * (abs(q) + abs(d1) * steep + one / (2 * T)), mpf(0)),
-        "speed": (-gamma / S * (1 + d1 / v), gamma / S * (1 + abs(d1) / v), mpf(0)),
-        "zomma": (gamma * (dd - 1) / vol, gamma * (abs(dd) + 1) / vol, mpf(0)),
-        "color": (gamma * (q + d1 * slope + one / (2 * T)), gamma * (abs(q) + abs(d1) * steep + one / (2 * T)), mpf(0)),
-        "ultima": (vega / vol**2 * (dd * dd - squares - dd), vega / vol**2 * (dd * dd + squares + abs(dd)), mpf(0)),
-        "dual_delta": _own(-s * Dr * N2),
-        "dual_gamma": _own(Dr * mp.npdf(d2) / (K * v)),
-    }  # fmt: skip
+        "vanna": (-Dq * n * d2 / vol, Dq * n * (1 + abs(d2)) / vol),
+        "volga": (vega * dd / vol, vega * (1 + abs(dd)) / vol),
+        "charm": (q * s * Dq * N1 - Dq * n * slope, abs(q) * Dq * N1 + Dq * n * steep),
+        "veta": (vega * (q + d1 * slope - once), vega * (abs(q) + abs(d1) * steep + once)),
+        "speed": (-gamma / S * (1 + d1 / v), gamma / S * (1 + abs(d1) / v)),
+        "zomma": (gamma * (dd - 1) / vol, gamma * (abs(dd) + 1) / vol),
+        "color": (gamma * (q + d1 * slope + once), gamma * (abs(q) + abs(d1) * steep + once)),
+        "ultima": (vega / vol**2 * (dd * dd - squares - dd), vega / vol**2 * (dd * dd + squares + abs(dd))),
+        "dual_gamma": _own(mp.exp(-r * T) * mp.npdf(d2) / (K * v)),
+    }
+
+
+def _distances(point: Point) -> tuple[Any, Any, Any]:
+    """The root of the expiry, and d1 and d2: how many standard deviations the forward is from the strike."""
+    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
+    root = mp.sqrt(T)
+    v = vol * root
+    d1 = (mp.log(S / K) + (point["rate"] - point["dividend_yield"]) * T) / v + v / 2
+    return root, d1, d1 - v
 
 
 def _price(point: Point) -> Terms:
@@ -175,7 +191,7 @@ def _black76(point: Point) -> Terms:
         "d price / d forward": _own(s * D * N1),
         "d price / d strike": _own(-s * D * N2),
         "d price / d volatility": _own(vega),
-        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price, mpf(0)),
+        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price),
         "d price / d rate": _own(-T * price),
         # by both forward and strike at once
         **({"d price / d shift": _own(s * D * (N1 - N2))} if "shift" in point else {}),
@@ -195,7 +211,7 @@ def _bachelier(point: Point) -> Terms:
         "d price / d forward": _own(s * D * N),
         "d price / d strike": _own(-s * D * N),
         "d price / d volatility": _own(D * root * n),
-        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price, mpf(0)),
+        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price),
         "d price / d rate": _own(-T * price),
     }
 
@@ -213,9 +229,9 @@ def _digital(point: Point) -> Terms:
         "cash": _own(Dr * mp.ncdf(s * d2)),
         "asset": _own(S * Dq * N1),
         "d cash / d spot": _own(s * Dr * n2 / (S * v)),
-        "d cash / d volatility": (-s * Dr * n2 * d1 / vol, Dr * n2 * (1 + abs(d1)) / vol, mpf(0)),
-        "d asset / d spot": (Dq * (N1 + s * n1 / v), Dq * (N1 + n1 / v), mpf(0)),
-        "d asset / d volatility": (-s * S * Dq * n1 * d2 / vol, S * Dq * n1 * (1 + abs(d2)) / vol, mpf(0)),
+        "d cash / d volatility": (-s * Dr * n2 * d1 / vol, Dr * n2 * (1 + abs(d1)) / vol),
+        "d asset / d spot": (Dq * (N1 + s * n1 / v), Dq * (N1 + n1 / v)),
+        "d asset / d volatility": (-s * S * Dq * n1 * d2 / vol, S * Dq * n1 * (1 + abs(d2)) / vol),
     }
 
 
@@ -239,19 +255,18 @@ def _implied(model: Formulas, derivatives: Mapping[str, str], vega: str) -> Form
             if abs(step) <= mpf(10) ** (20 - DIGITS) * volatility:
                 break
         slope = at[vega][0]
-        moved = abs(price) + sum(abs(inputs[k] * at[name][0]) for k, name in derivatives.items())
         return {
-            "volatility": (volatility, volatility, moved / slope),
+            "volatility": _own(volatility),
             "d volatility / d price": _own(1 / slope),
-            **{f"d volatility / d {k}": _own(-at[name][0] / slope) for k, name in derivatives.items() if k != "expiry"},
+            **{f"d volatility / d {k}": _own(-at[name][0] / slope) for k, name in derivatives.items()},
         }
 
     return solve
 
 
-# Which result is the price's derivative by which input; theta is minus that by expiry, and only its size is used.
-SPOT = {"spot": "delta", "strike": "dual_delta", "expiry": "theta", "rate": "rho", "dividend_yield": "dividend_rho"}
-FORWARD = {k: f"d price / d {k}" for k in ("forward", "strike", "expiry", "rate")}
+# Which result is the price's derivative by which input.
+SPOT = {"spot": "delta", "strike": "dual_delta", "rate": "rho", "dividend_yield": "dividend_rho"}
+FORWARD = {k: f"d price / d {k}" for k in ("forward", "strike", "rate")}
 
 KINDS: dict[str, Formulas] = {
     "normal": _normal,
@@ -264,10 +279,11 @@ KINDS: dict[str, Formulas] = {
     "displaced": _black76,
     "bachelier": _bachelier,
     "digital": _digital,
-    "black_scholes implied": _implied(_black_scholes, SPOT, "vega"),
+    "black_scholes implied": _implied(_first_order, SPOT, "vega"),
     "black76 implied": _implied(_black76, FORWARD, "d price / d volatility"),
     "displaced implied": _implied(_black76, FORWARD, "d price / d volatility"),
     "bachelier implied": _implied(_bachelier, FORWARD, "d price / d volatility"),
 }  # fmt: skip
 
-SELF_CONDITIONED = ("price", "black_scholes implied", "black76 implied", "displaced implied", "bachelier implied")
+# Left without conditioning, to save time.
+UNCONDITIONED = ("price",)

@@ -33,6 +33,10 @@ class Column:
     conditioning: np.ndarray
     scale: np.ndarray
 
+    def take(self, mask: np.ndarray) -> Column:
+        """Only the points where `mask` is true."""
+        return Column(self.high[mask], self.low[mask], self.conditioning[mask], self.scale[mask])
+
     def error(self, computed: np.ndarray) -> np.ndarray:
         """|computed - exact|: the first difference is exact where the two are close, so nothing is lost to rounding."""
         return np.abs((computed.astype(np.float64) - self.high) - self.low)
