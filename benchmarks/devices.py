@@ -103,8 +103,8 @@ def one(folder: str, form: str, devices: int, options: Any) -> dict[str, Any]:
 def compare(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """How many values differ in any bit, how many digits all of them share at least, and the hash of all bytes.
 
-    Digits are counted on each value, for results named in `CROSSING` on a typical one where that is larger. A number and
-    not-a-number share none.
+    Digits are counted on each value, for results named in `CROSSING` on a typical one where that is larger. A number
+    beside not-a-number shares none.
     """
     differing, digits, digest = 0, 17.0, hashlib.sha256()
     for name, (got, reference) in pairs.items():

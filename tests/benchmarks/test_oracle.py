@@ -20,13 +20,23 @@ ON_FORWARD = {
 
 # The inputs by which the price is differentiated; the sign turns a derivative by expiry into one by time passing.
 GREEKS = {
-    "delta": (1, "spot"), "gamma": (1, "spot", "spot"), "vega": (1, "volatility"), "theta": (-1, "expiry"),
-    "rho": (1, "rate"), "dividend_rho": (1, "dividend_yield"), "vanna": (1, "spot", "volatility"), "volga": (1, "volatility", "volatility"),
-    "charm": (-1, "spot", "expiry"), "veta": (-1, "volatility", "expiry"), "speed": (1, "spot", "spot", "spot"),
-    "zomma": (1, "spot", "spot", "volatility"), "color": (-1, "spot", "spot", "expiry"),
-    "ultima": (1, "volatility", "volatility", "volatility"), "dual_delta": (1, "strike"),
+    "delta": (1, "spot"),
+    "gamma": (1, "spot", "spot"),
+    "vega": (1, "volatility"),
+    "theta": (-1, "expiry"),
+    "rho": (1, "rate"),
+    "dividend_rho": (1, "dividend_yield"),
+    "vanna": (1, "spot", "volatility"),
+    "volga": (1, "volatility", "volatility"),
+    "charm": (-1, "spot", "expiry"),
+    "veta": (-1, "volatility", "expiry"),
+    "speed": (1, "spot", "spot", "spot"),
+    "zomma": (1, "spot", "spot", "volatility"),
+    "color": (-1, "spot", "spot", "expiry"),
+    "ultima": (1, "volatility", "volatility", "volatility"),
+    "dual_delta": (1, "strike"),
     "dual_gamma": (1, "strike", "strike"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
