@@ -10,12 +10,13 @@ analysis.plot_smile().savefig("smile.png")
 """
 
 from gpujax.trading.alpaca import alpaca_quotes
-from gpujax.trading.analysis import ChainAnalysis, ExpiryGroups, analyze
+from gpujax.trading.analysis import ChainAnalysis, analyze
 from gpujax.trading.chain import Chain
 from gpujax.trading.conventions import convention_factors, to_convention
 from gpujax.trading.expiry import AM_SETTLED_ROOTS, expiry_instants, years_to_expiry
 from gpujax.trading.flags import QuoteFlag, count_flags, describe_flags, flag_names
 from gpujax.trading.forward import ForwardMethod, Forwards, imply_forwards
+from gpujax.trading.groups import ExpiryGroups
 from gpujax.trading.occ import OccSymbols, format_occ, parse_occ
 from gpujax.trading.plots import plot_smile, plot_surface, plot_term_structure
 from gpujax.trading.sessions import early_closes, holidays, session_bounds, trading_days_between

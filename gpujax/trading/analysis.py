@@ -8,7 +8,7 @@ Removing the early-exercise premium first is not part of this module.
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,12 @@ from gpujax.trading.conventions import Convention, to_convention
 from gpujax.trading.expiry import Clock, Settlement, expiry_instants, years_to_expiry
 from gpujax.trading.flags import QuoteFlag, count_flags, has_flag, set_flag
 from gpujax.trading.forward import ForwardMethod, Forwards, Rate, imply_forwards
+from gpujax.trading.groups import ExpiryGroups, RowForwards, group_quotes, row_forwards
 
 if TYPE_CHECKING:
     from gpujax.trading.chain import Chain
 
-__all__ = ["ChainAnalysis", "ExpiryGroups", "analyze"]
+__all__ = ["ChainAnalysis", "analyze"]
 
 Floats = npt.NDArray[np.float64]
 Price = Literal["bid", "mid", "ask", "last"]
@@ -33,21 +34,6 @@ _UNUSABLE_FOR_PARITY = (
     QuoteFlag.CROSSED | QuoteFlag.BAD_CONTRACT | QuoteFlag.DUPLICATE | QuoteFlag.EXPIRED | QuoteFlag.STALE
 )
 _SESSIONS_IN_YEAR = 252.0
-
-
-class ExpiryGroups(NamedTuple):
-    """What belongs together for a forward: one snapshot, root and expiry each; arrays `[G]`, ordered by these three.
-
-    time: newest quote of the group, UTC. years: time to expiry from then, by the chosen clock. spot: mean price of the
-    underlying over the group's quotes, NaN if none is known.
-    """
-
-    snapshot: npt.NDArray[np.int64]
-    root: npt.NDArray[np.str_]
-    expiry: npt.NDArray[np.datetime64]
-    time: npt.NDArray[np.datetime64]
-    years: Floats
-    spot: Floats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,8 +171,8 @@ def analyze(
             "implied" from put-call parity, per expiry and snapshot.
         dividend_yield: used where the forward comes from the spot.
         forward: "parity" implies each expiry's forward from its calls and puts, and falls back, with a flag, to the
-            carry of the same expiry at an earlier snapshot, then to the spot; "spot" is spot * exp((rate -
-            dividend_yield) T).
+            carry of the same expiry at an earlier snapshot, then to a narrow interval that one-sided quotes leave open,
+            then to the spot; "spot" is spot * exp((rate - dividend_yield) T).
         clock: how time to expiry is counted; see `expiry.years_to_expiry`. With "trading/252" discounting still runs on
             calendar time, and the rates of the result are per year of trading time.
         settlement: when the options end; see `expiry.expiry_instants`.
@@ -221,7 +207,7 @@ def analyze(
 
     # Money grows in calendar time, whatever clock volatility runs on.
     money_years = years if clock != "trading/252" else years_to_expiry(chain.time, end, clock="calendar/365")
-    group, groups, group_money_years, series = _groups(chain, years, money_years)
+    group, groups, group_money_years, series = group_quotes(chain, years, money_years)
     usable = ~has_flag(flags, _UNUSABLE_FOR_PARITY)
     forwards = imply_forwards(
         group=group[usable],
@@ -237,7 +223,7 @@ def analyze(
         series=series,
         use_parity=forward == "parity",
     )
-    rows = _row_forwards(chain, years, money_years, group, groups, group_money_years, forwards)
+    rows = row_forwards(chain, years, money_years, group, groups, group_money_years, forwards)
     set_flag(flags, np.isnan(rows.forward), QuoteFlag.NO_FORWARD)
     if forward == "parity":
         elsewhere = np.isfinite(rows.forward) & (forwards.method[group] != ForwardMethod.PARITY)
@@ -286,13 +272,6 @@ def analyze(
     )
 
 
-class _RowForwards(NamedTuple):
-    forward: Floats
-    spot: Floats
-    rate: Floats
-    dividend_yield: Floats
-
-
 def _stale(chain: "Chain", stale_after: float) -> npt.NDArray[np.bool_]:
     if not len(chain):
         return np.zeros(0, dtype=bool)
@@ -302,67 +281,6 @@ def _stale(chain: "Chain", stale_after: float) -> npt.NDArray[np.bool_]:
     np.maximum.at(newest, place, ticks)
     age = newest.astype("M8[ns]")[place] - chain.time
     return age / np.timedelta64(1, "s") > stale_after  # false where a time is unknown
-
-
-def _groups(
-    chain: "Chain", years: Floats, money_years: Floats
-) -> tuple[npt.NDArray[np.int64], ExpiryGroups, Floats, npt.NDArray[np.int64]]:
-    """Number the groups; for each its newest time, its mean underlying, and the number of its root and expiry."""
-    roots, root = np.unique(chain.root, return_inverse=True)
-    expiries, expiry = np.unique(chain.expiry, return_inverse=True)
-    _, snapshot = np.unique(chain.snapshot, return_inverse=True)
-    series_of_row = root.reshape(-1) * len(expiries) + expiry.reshape(-1)
-    key = snapshot.reshape(-1) * (len(roots) * len(expiries)) + series_of_row
-    keys, first, group = np.unique(key, return_index=True, return_inverse=True)
-    group, count = group.reshape(-1), len(keys)
-
-    newest = np.full(count, np.iinfo(np.int64).min)
-    np.maximum.at(newest, group, np.where(np.isnat(chain.time), np.iinfo(np.int64).min, chain.time.astype(np.int64)))
-    shortest, shortest_money = np.full(count, np.inf), np.full(count, np.inf)
-    np.fmin.at(shortest, group, years)
-    np.fmin.at(shortest_money, group, money_years)
-    shortest, shortest_money = (np.where(np.isfinite(v), v, np.nan) for v in (shortest, shortest_money))
-    known = np.isfinite(chain.underlying)
-    quoted = np.bincount(group[known], minlength=count)
-    total = np.bincount(group[known], chain.underlying[known], minlength=count)
-    spot = np.divide(total, quoted, out=np.full(count, np.nan), where=quoted > 0)
-    groups = ExpiryGroups(
-        snapshot=chain.snapshot[first],
-        root=chain.root[first],
-        expiry=chain.expiry[first],
-        time=newest.astype("M8[ns]"),
-        years=shortest,
-        spot=spot,
-    )
-    return group.astype(np.int64), groups, shortest_money, series_of_row[first]
-
-
-def _row_forwards(
-    chain: "Chain",
-    years: Floats,
-    money_years: Floats,
-    group: npt.NDArray[np.int64],
-    groups: ExpiryGroups,
-    group_money_years: Floats,
-    forwards: Forwards,
-) -> _RowForwards:
-    """Forward, spot, rate and dividend yield of each quote, from its group's, its own underlying and its own time."""
-    group_spot = groups.spot[group]
-    moved = np.where(np.isfinite(chain.underlying), chain.underlying / group_spot, 1.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        carry = np.log(forwards.forward / groups.spot) / group_money_years
-    aged = np.nan_to_num(carry[group] * (money_years - group_money_years[group]))
-    alive = years > 0.0
-    forward = np.where(alive, forwards.forward[group] * moved * np.exp(np.where(alive, aged, 0.0)), np.nan)
-    money_rate = forwards.rate[group]
-    # The pricing functions see rates per year of their own clock, so that the discount factors are right.
-    ratio = np.divide(money_years, years, out=np.ones_like(years), where=alive)
-    rate = money_rate * ratio
-    spot = np.where(np.isfinite(chain.underlying), chain.underlying, group_spot)
-    spot = np.where(np.isfinite(spot), spot, forward * np.exp(-money_rate * money_years))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        dividend_yield = rate - np.where(alive, np.log(forward / spot) / np.where(alive, years, 1.0), np.nan)
-    return _RowForwards(forward=forward, spot=spot, rate=rate, dividend_yield=dividend_yield)
 
 
 def _volatilities(
@@ -404,7 +322,7 @@ def _flag_price(
     price: Floats,
     volatility: Floats,
     chain: "Chain",
-    rows: _RowForwards,
+    rows: RowForwards,
     years: Floats,
     possible: npt.NDArray[np.bool_],
 ) -> None:

@@ -16,8 +16,9 @@ from gpujax.errors import InputError, InputTypeError
 from gpujax.trading.expiry import Clock, Settlement, expiry_instants, years_to_expiry
 from gpujax.trading.flags import QuoteFlag, count_flags, set_flag
 from gpujax.trading.occ import format_occ
-from gpujax.trading.quotes import OnError, columns_of_csv, columns_of_frame, columns_of_parquet, typed_quotes
-from gpujax.trading.sessions import last_session, session_bounds
+from gpujax.trading.quotes import OnError, typed_quotes
+from gpujax.trading.sessions import dates_at_the_close
+from gpujax.trading.table_files import columns_of_csv, columns_of_frame, columns_of_parquet
 from gpujax.trading.times import parse_dates, parse_times, to_new_york
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ def _build(
 ) -> Chain:
     quotes = typed_quotes(table, source=source, columns=columns, errors=errors, constants=constants)
     count = len(quotes["strike"])
-    quotes["time"], notes = _at_the_close(quotes["time"])
+    quotes["time"], notes = dates_at_the_close(quotes["time"])
     if isinstance(snapshots, str):
         if snapshots not in ("time", "all"):
             raise InputError(f"snapshots: {snapshots!r}; expected 'time', 'all' or an array of integers")
@@ -332,15 +333,6 @@ def _build(
             raise InputError(f"snapshots: {snapshot.dtype} array of shape {snapshot.shape}; expected {count} integers")
         snapshot = snapshot.astype(np.int64)
     return _finish(quotes, snapshot, vendor={}, source=source, notes=notes)
-
-
-def _at_the_close(times: npt.NDArray[np.datetime64]) -> tuple[npt.NDArray[np.datetime64], tuple[str, ...]]:
-    """Times that are all plain dates are end-of-day quotes, which are of the close and not of midnight."""
-    wall = to_new_york(times[~np.isnat(times)])
-    if not wall.size or (wall != wall.astype("M8[D]")).any():
-        return times, ()
-    _, closes = session_bounds(last_session(to_new_york(times).astype("M8[D]")))
-    return np.asarray(closes), ("times are dates without a clock; taken as the close of each day's session",)
 
 
 def _finish(

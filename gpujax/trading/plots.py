@@ -43,7 +43,6 @@ def plot_smile(
     x: Axis = "strike",
     snapshot: int | None = None,
     expiries: Any = None,
-    columns: int = 3,
 ) -> "Figure":
     """One panel per expiry: implied volatility of out-of-the-money puts and calls, bar from bid to ask, dot at the mid.
 
@@ -52,7 +51,6 @@ def plot_smile(
         x: "strike", "log_moneyness", "deviations" (log-moneyness over volatility times root time) or "delta".
         snapshot: which snapshot to draw; None for the last with at least half as many volatilities as the fullest.
         expiries: dates to draw; None for all.
-        columns: panels side by side.
 
     Returns: a Matplotlib Figure.
 
@@ -70,7 +68,7 @@ def plot_smile(
     positions = _positions(analysis, x)
     table = expiry_table(analysis)
 
-    columns = min(columns, len(dates))
+    columns = min(3, len(dates))
     rows = -(-len(dates) // columns)
     figure = _figure(4.0 * columns, 2.7 * rows + 0.9)
     figure.suptitle(f"Implied volatility smile{_of(analysis)}, {when}", x=0.012, ha="left", fontsize=13, color=_INK)

@@ -1,15 +1,10 @@
-"""Tables of option quotes, from CSV and Parquet files, data frames and dictionaries of arrays, to typed NumPy columns.
+"""Tables of option quotes, as named columns of whatever type, to the typed NumPy columns of a chain.
 
 A table has one row per quote. Its contract is either an OCC `symbol` or the columns `expiry`, `strike` and `right`;
 everything else may be missing. Column names are matched against the spellings that vendors use, or given by the caller.
 """
 
-import csv
-import gzip
-import os
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +14,10 @@ from gpujax.errors import DataError, InputError
 from gpujax.trading.flags import QuoteFlag, set_flag
 from gpujax.trading.occ import OccSymbols, parse_occ
 from gpujax.trading.optional import optional_module
+from gpujax.trading.table_files import NULLS
 from gpujax.trading.times import parse_dates, parse_times
 
-__all__ = ["ALIASES", "OnError", "columns_of_csv", "columns_of_frame", "columns_of_parquet", "typed_quotes"]
+__all__ = ["ALIASES", "OnError", "typed_quotes"]
 
 OnError = Literal["raise", "flag"]
 
@@ -50,69 +46,6 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 
 _RIGHTS = {"c": True, "call": True, "true": True, "p": False, "put": False, "false": False}
-_NULLS = ("", "NaN", "nan", "null", "NULL", "None", "#N/A", "N/A")
-_UNREADABLE = (OSError, EOFError, zlib.error)
-
-
-def columns_of_csv(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Columns of a CSV file as Arrow text columns by their header; gzip and other compressions by the file's ending.
-
-    Raises: DataError that names the file and, where a row is cut off or has too many or too few cells, the row.
-    """
-    arrow_csv = optional_module("pyarrow.csv", "reading CSV files")
-    arrow = optional_module("pyarrow", "reading CSV files")
-    path = Path(path)
-    try:
-        with arrow.input_stream(str(path)) as stream:
-            start = stream.read(1 << 16)
-    except (arrow.ArrowInvalid, *_UNREADABLE) as error:
-        raise DataError(f"{path}: cannot be read: {_first_line(error)}") from error
-    first_line = start.split(b"\n", 1)[0].decode("utf-8-sig", errors="replace").rstrip("\r")
-    if not first_line.strip():
-        raise DataError(f"{path}: empty file; expected a header line and one line per quote")
-    delimiter = max(",;\t|", key=first_line.count)
-    header = next(csv.reader([first_line], delimiter=delimiter))
-    options = {
-        "parse_options": arrow_csv.ParseOptions(delimiter=delimiter),
-        # Everything is read as text: a cell that is no number then costs one cell, with its row, not the whole file.
-        "convert_options": arrow_csv.ConvertOptions(
-            column_types={name: arrow.string() for name in header}, null_values=list(_NULLS), strings_can_be_null=True
-        ),
-    }
-    try:
-        table = arrow_csv.read_csv(str(path), **options)
-    except (arrow.ArrowInvalid, *_UNREADABLE) as error:
-        raise DataError(f"{path}: {_where_csv_breaks(path, options, error)}") from error
-    if len(set(table.column_names)) < len(table.column_names):
-        twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-        raise DataError(f"{path}: the header names {', '.join(map(repr, twice))} more than once")
-    return dict(zip(table.column_names, table.columns, strict=True))
-
-
-def columns_of_parquet(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Columns of a Parquet file as Arrow columns. Raises: DataError that names the file."""
-    parquet = optional_module("pyarrow.parquet", "reading Parquet files")
-    arrow = optional_module("pyarrow", "reading Parquet files")
-    try:
-        table = parquet.read_table(str(path))
-    except (arrow.ArrowInvalid, *_UNREADABLE) as error:
-        raise DataError(f"{path}: not a complete Parquet file: {_first_line(error)}") from error
-    return dict(zip(table.column_names, table.columns, strict=True))
-
-
-def columns_of_frame(table: Any) -> dict[str, Any]:
-    """Columns of a pandas or polars data frame, a pyarrow table, or a mapping of names to arrays."""
-    if isinstance(table, Mapping):
-        return dict(table)
-    if hasattr(table, "column_names") and hasattr(table, "columns"):
-        return dict(zip(table.column_names, table.columns, strict=True))
-    if hasattr(table, "__arrow_c_stream__"):
-        arrow = optional_module("pyarrow", "reading data frames")
-        table = arrow.table(table)
-        return dict(zip(table.column_names, table.columns, strict=True))
-    raise InputError(
-        f"table: {type(table).__name__}; expected a pandas or polars DataFrame, a pyarrow Table or a dict of arrays"
-    )
 
 
 def typed_quotes(
@@ -350,7 +283,7 @@ def _floats(array: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArr
 def _floats_one_by_one(cells: Sequence[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     values, bad = np.full(len(cells), np.nan), np.zeros(len(cells), dtype=bool)
     for row, cell in enumerate(cells):
-        if cell is None or (isinstance(cell, str) and cell.strip() in _NULLS):
+        if cell is None or (isinstance(cell, str) and cell.strip() in NULLS):
             continue
         try:
             values[row] = float(cell) if not isinstance(cell, bool) else float("x")
@@ -403,42 +336,3 @@ def _arrow_instants(column: Any) -> tuple[npt.NDArray[np.datetime64], bool] | No
 def _arrow_distinct(column: Any) -> tuple[list[Any], npt.NDArray[np.intp]]:
     encoded = _arrow_plain(column).dictionary_encode(null_encoding="encode")
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp)
-
-
-def _where_csv_breaks(path: Path, options: dict[str, Any], error: Exception) -> str:
-    """Say at which row a CSV file cannot be read further."""
-    arrow_csv = optional_module("pyarrow.csv", "reading CSV files")
-    arrow = optional_module("pyarrow", "reading CSV files")
-    if path.suffix == ".gz":
-        rows = -1
-        try:
-            with gzip.open(path, "rb") as stream:
-                for _ in stream:
-                    rows += 1
-        except _UNREADABLE as broken:
-            return f"half-written: the compressed data end in row {max(rows, 0) + 1} ({_first_line(broken)})"
-    broken_rows: list[Any] = []
-
-    def note(row: Any) -> str:
-        broken_rows.append(row)
-        return "error"
-
-    options = options | {
-        "parse_options": arrow_csv.ParseOptions(delimiter=options["parse_options"].delimiter, invalid_row_handler=note)
-    }
-    try:
-        # Only the reader that works in order knows the number of the row.
-        arrow_csv.read_csv(str(path), read_options=arrow_csv.ReadOptions(use_threads=False), **options)
-    except (arrow.ArrowInvalid, *_UNREADABLE) as in_order:
-        if not broken_rows:
-            return _first_line(in_order)
-    row = broken_rows[0]
-    place = f"row {row.number - 1} (line {row.number})" if row.number is not None else "one row"
-    return (
-        f"{place} has {row.actual_columns} cells instead of {row.expected_columns}: {row.text!r:.120}; "
-        "the file may be half-written"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

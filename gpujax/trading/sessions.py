@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gpujax.errors import InputError
-from gpujax.trading.times import from_new_york
+from gpujax.trading.times import from_new_york, to_new_york
 
-__all__ = ["early_closes", "holidays", "last_session", "session_bounds", "trading_days_between"]
+__all__ = ["dates_at_the_close", "early_closes", "holidays", "last_session", "session_bounds", "trading_days_between"]
 
 FIRST_YEAR, LAST_YEAR = 1993, 2199
 
@@ -117,6 +117,21 @@ def trading_days_between(start: Any, end: Any) -> npt.NDArray[np.float64]:
     known = [t[~np.isnat(t)].astype("M8[D]").reshape(-1) for t in (start, end)]
     _, opens, closes = _table_for(np.concatenate(known))
     return _sessions_before(end, opens, closes) - _sessions_before(start, opens, closes)
+
+
+def dates_at_the_close(times: Any) -> tuple[npt.NDArray[np.datetime64], tuple[str, ...]]:
+    """Read times that are all plain dates as end-of-day quotes: of the close, not of midnight; and a note if that was done.
+
+    >>> dates_at_the_close(from_new_york(np.array(["2024-07-03"], "M8[D]")))[0]
+    array(['2024-07-03T17:00:00.000000000'], dtype='datetime64[ns]')
+    """
+    times = np.asarray(times, dtype="M8[ns]")
+    wall = to_new_york(times)
+    known = wall[~np.isnat(wall)]
+    if not known.size or (known != known.astype("M8[D]")).any():
+        return times, ()
+    _, closes = session_bounds(last_session(wall.astype("M8[D]")))
+    return np.asarray(closes), ("times are dates without a clock; taken as the close of each day's session",)
 
 
 def _sessions_before(instants: Any, opens: Any, closes: Any) -> npt.NDArray[np.float64]:
