@@ -18,8 +18,9 @@ examples:
   gpujax bench --quick                           all, at tiny sizes: shows that they run, their figures mean nothing
   gpujax bench black_scholes --output out/ --pass-on --size 100000 --rounds 5
 
-Benchmarks measure gpujax beside its peers in one run; the peers come with pip install 'gpujax[bench]', and one that is missing is
-listed as absent. They live in the benchmarks/ folder of a checkout of the repository and are not part of the installed package.
+Benchmarks measure gpujax beside its peers in one run; the peers come with pip install 'gpujax[bench]', and one that is
+missing is listed as absent. They live in the benchmarks/ folder of a checkout of the repository and are not part of the
+installed package.
 """
 
 # What belongs to the folder but is not a benchmark itself.
@@ -71,7 +72,9 @@ def run(options: argparse.Namespace) -> int:
         # A process each: what one measures must not depend on threads, memory and settings that another leaves.
         print(f"=== {name}", file=sys.stderr, flush=True)
         ended = subprocess.run(
-            [sys.executable, str(path), *passed_on], check=False, stdout=sys.stderr if options.json else None
+            [sys.executable, str(path), *passed_on],
+            check=False,
+            stdout=2 if options.json else None,  # 2: standard error
         )
         done.append({"name": name, "exit_code": ended.returncode})
     if options.json:

@@ -1,4 +1,4 @@
-"""`gpujax chain FILE`: forwards, implied volatilities, Greeks and flags of an option chain, from whatever it came in."""
+"""`gpujax chain FILE`: forwards, implied volatilities, Greeks and flags of an option chain."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ _EPILOG = """\
 examples:
   gpujax chain quotes.csv --rate 0.05
   gpujax chain quotes.parquet --rate implied --output results/
-  gpujax chain page1.json page2.json --spot 169.74 --convention alpaca      Alpaca option snapshots, the pages of one request
+  gpujax chain page1.json page2.json --spot 169.74 --convention alpaca        Alpaca snapshots, the pages of one request
   gpujax chain eod.csv --date 2024-04-26T16:00 --spot 169.74 --root AAPL --column bid=BidPx --column ask=AskPx
   gpujax chain day.csv.gz --snapshot last --json | jq '.expiries[].at_the_money'
 
-A table needs one row per quote with an OCC symbol, or expiry, strike and right; bid and ask; the time of the quote and the price of
-the underlying, or --date and --spot. Usual spellings of column names are recognised; name others with --column.
-No quote is dropped: what is wrong with one stands in its flags.
+A table needs one row per quote with an OCC symbol, or expiry, strike and right; bid and ask; the time of the quote and
+the price of the underlying, or --date and --spot. Usual spellings of column names are recognised; name others with
+--column. No quote is dropped: what is wrong with one stands in its flags.
 """
 
 _CLOCKS = ("calendar/365", "calendar/365.25", "trading/252", "alpaca", "nautilus")
@@ -39,8 +39,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "chain",
         help="implied volatilities, Greeks and forwards of an option chain",
-        description="Read an option chain (CSV, Parquet or Alpaca JSON), and work out forwards, implied volatilities, Greeks "
-        "and flags of every quote.",
+        description="Read an option chain (CSV, Parquet or Alpaca JSON), and work out forwards, implied "
+        "volatilities, Greeks and flags of every quote.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,9 +7,9 @@ from typing import Any
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-The data are the implied volatilities of options on the DAX on 5 July 2002, which come with the package. The demo looks at the
-hardware, prices the surface, solves the prices for the volatilities again, computes Greeks, treats the same options as a chain of
-quotes, draws smile, term structure and surface, and times this machine against plain NumPy.
+The data are the implied volatilities of options on the DAX on 5 July 2002, which come with the package. The demo looks
+at the hardware, prices the surface, solves the prices for the volatilities again, computes Greeks, treats the same
+options as a chain of quotes, draws smile, term structure and surface, and times this machine against plain NumPy.
 
 A second run compiles nothing anew: compiled programs are kept (see `compilation_cache` in `gpujax detect`).
 """

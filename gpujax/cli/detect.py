@@ -11,10 +11,10 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """\
 examples:
   gpujax detect                          hardware, and the choice for it
-  gpujax detect --write                  write the choice to ./gpujax.yaml, which every later run reads; edit any line of it,
-                                         delete a line to have that field chosen automatically again
+  gpujax detect --write                  write the choice to ./gpujax.yaml, which every later run reads; edit any line
+                                         of it, delete a line to have that field chosen automatically again
   gpujax detect --write profiles/a.yaml  another file; use it with GPUJAX_CONFIG=profiles/a.yaml
-  gpujax detect --measure                measure the device (a few seconds, once): what was measured overrules published tables
+  gpujax detect --measure                measure the device (a few seconds): what was measured overrules published tables
   gpujax detect --json | jq .configuration.platform
 """
 
@@ -24,7 +24,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "detect",
         help="look at the hardware and choose a configuration for it",
-        description="Look at the hardware without starting JAX, and choose a configuration for it, every field with its reason.",
+        description="Look at the hardware without starting JAX, and choose a configuration for it, with a reason for "
+        "every field.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

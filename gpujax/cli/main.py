@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return options.run(options)
+            code = options.run(options)
+            sys.stdout.flush()  # here, where a reader that has left can still be answered
+            return code
         except (GpujaxError, OSError, ImportError) as error:
             if isinstance(error, BrokenPipeError):
                 return _reader_left()

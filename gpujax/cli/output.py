@@ -57,7 +57,7 @@ def print_json(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Lists, dicts, texts and numbers only: NumPy's types as Python's, times as ISO text, what is not finite as None."""
+    """Lists, dicts, texts and numbers only: times as ISO text, what is not finite as None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "_asdict"):

@@ -1,11 +1,11 @@
 """Implied volatilities of options on the DAX on 5 July 2002: a real surface, small enough to print.
 
-Spot 4468.17; the DAX is a total-return index, so its dividend yield is zero. Zero rates are continuously compounded, time is
-days / 365. The day lies in a falling market: the short end is steep and high.
+Spot 4468.17; the DAX is a total-return index, so its dividend yield is zero. Zero rates are continuously compounded,
+time is days / 365. The day lies in a falling market: the short end is steep and high.
 
-Source: A. Sepp, "Pricing European-Style Options under Jump Diffusion Processes with Stochastic Volatility: Applications of
-Fourier Transform", Acta et Commentationes Universitatis Tartuensis de Mathematica 8 (2003), 123-133; the data set of QuantLib's
-Heston calibration test (test-suite/hestonmodel.cpp).
+Source: A. Sepp, "Pricing European-Style Options under Jump Diffusion Processes with Stochastic Volatility: Applications
+of Fourier Transform", Acta et Commentationes Universitatis Tartuensis de Mathematica 8 (2003), 123-133; the data set of
+QuantLib's Heston calibration test (test-suite/hestonmodel.cpp).
 """
 
 from typing import NamedTuple

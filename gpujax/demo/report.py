@@ -1,10 +1,43 @@
 """What the demo found, for people."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["report"]
+
+# Title of a column -> how an entry is shown in it.
+_OPTION = {
+    "days": "{days}",
+    "strike": "{strike:.0f}",
+    "right": "{right}",
+    "volatility": "{volatility:.2%}",
+    "price": "{price:.2f}",
+    "delta": "{delta:+.4f}",
+    "gamma": "{gamma:.6f}",
+    "vega": "{vega:.1f}",
+    "theta": "{theta:.1f}",
+}
+_EXPIRY = {
+    "expiry": "{expiry!s}",
+    "days": "{days:.1f}",
+    "forward": "{forward:.2f}",
+    "± error": "{error:.2f}",
+    "spot and rate": "{expected:.2f}",
+    "vol at the money": "{at_the_money:.2%}",
+    "skew": "{skew:+.2%}",
+    "solved": "{with_volatility} of {quotes}",
+}
+_TIME = {
+    "": "{who}",
+    "ms": "{ms:.1f}",
+    "million options a second": "{rate:.1f}",
+    "times plain NumPy": "{times:.1f}",
+}
+_CONTESTANTS = {
+    "numpy": "NumPy and SciPy's ndtr",
+    "numpy_arrays": "gpujax, NumPy arrays in and out",
+    "device_arrays": "gpujax, arrays on the device",
+}
 
 
 def report(results: Mapping[str, Any], out: Any) -> None:
@@ -17,31 +50,22 @@ def report(results: Mapping[str, Any], out: Any) -> None:
     trip = results["round_trip"]
     _heading(out, f"The DAX on 5 July 2002: {trip['options']} published volatilities -> prices -> volatilities")
     out.print("the options nearest to the money, one of each expiry; Greeks per unit, theta per year:\n")
-    out.print(_table(
-        ("days", "strike", "right", "volatility", "price", "delta", "gamma", "vega", "theta"),
-        [(f"{o['days']}", f"{o['strike']:.0f}", "call" if o["is_call"] else "put", f"{o['volatility']:.2%}", f"{o['price']:.2f}",
-          f"{o['delta']:+.4f}", f"{o['gamma']:.6f}", f"{o['vega']:.1f}", f"{o['theta']:.1f}") for o in trip["near_the_money"]],
-    ))  # fmt: skip
+    out.print(_table(_OPTION, trip["near_the_money"]))
     out.print(f"\nlargest error of a volatility after the round trip: {trip['largest_error']:.1e}")
 
     _heading(out, f"The same options as a chain: {results['quotes']} quotes, bid and ask on the tick of 0.1")
     out.print("forwards from put-call parity alone, beside what spot and rate say:\n")
-    out.print(_table(
-        ("expiry", "days", "forward", "± error", "spot and rate", "vol at the money", "skew", "solved"),
-        [(str(g["expiry"]), f"{g['days']:.1f}", f"{g['forward']:.2f}", f"{g['error']:.2f}", f"{g['expected']:.2f}",
-          f"{g['at_the_money']:.2%}", _percent(g["skew"]), f"{g['with_volatility']} of {g['quotes']}") for g in results["chain"]],
-    ))  # fmt: skip
+    out.print(_table(_EXPIRY, results["chain"]))
 
     profile = results["profile"]
     seconds = profile["seconds"]
     _heading(out, f"Speed: {profile['options']:,} Black-Scholes prices in {profile['dtype']}, on {profile['device']}")
-    out.print(_table(
-        ("", "ms", "million options a second", "times plain NumPy"),
-        [(label, f"{1e3 * seconds[key]:.1f}", f"{profile['options'] / seconds[key] / 1e6:.1f}",
-          f"{seconds['numpy'] / seconds[key]:.1f}")
-         for key, label in (("numpy", "NumPy and SciPy's ndtr"), ("numpy_arrays", "gpujax, NumPy arrays in and out"),
-                            ("device_arrays", "gpujax, arrays on the device"))],
-    ))  # fmt: skip
+    times = [
+        {"who": label, "ms": 1e3 * seconds[key], "rate": profile["options"] / seconds[key] / 1e6,
+         "times": seconds["numpy"] / seconds[key]}
+        for key, label in _CONTESTANTS.items()
+    ]  # fmt: skip
+    out.print(_table(_TIME, times))
     out.print(f"\nanswers compared first: they differ by {profile['largest_difference']:.0e} of spot or strike at most")
 
     for fallback in results["fallbacks"]:
@@ -54,21 +78,18 @@ def report(results: Mapping[str, Any], out: Any) -> None:
         out.print(f"  {path}", style="bold")
 
 
-def _percent(value: float) -> str:
-    """A strike that the quotes do not reach has no skew."""
-    return f"{value:+.2%}" if math.isfinite(value) else "-"
-
-
 def _heading(out: Any, text: str) -> None:
     out.print(f"\n{text}", style="bold underline")
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Any:
+def _table(columns: Mapping[str, str], entries: Iterable[Mapping[str, Any]]) -> Any:
+    """A table from a format for each column; what is not finite (a strike that the quotes do not reach) is a dash."""
     from rich.table import Table
 
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for index, name in enumerate(header):
+    for index, name in enumerate(columns):
         made.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
-    for row in rows:
-        made.add_row(*row)
+    for entry in entries:
+        cells = (form.format(**entry) for form in columns.values())
+        made.add_row(*("-" if "nan" in cell else cell for cell in cells))
     return made

@@ -18,8 +18,9 @@ __all__ = ["run_demo"]
 
 # Eurex quotes DAX options in tenths of an index point.
 _TICK = 0.1
-# The chain's clock counts to the minute and by New York's calendar, so the quotes are dated to the close there, 16:00: then the
-# days are those of the table, but for an hour across a change of clocks, and for 15 June 2003, a Sunday, which counts as Friday.
+# The chain's clock counts to the minute and by New York's calendar, so the quotes are dated to the close there, 16:00:
+# then the days are those of the table, but for an hour across a change of clocks, and for 15 June 2003, a Sunday, which
+# counts as Friday.
 _TIME = np.datetime64(f"{dax.DATE}T20:00")
 
 
@@ -73,7 +74,7 @@ def _round_trip(adapter: Adapter) -> dict[str, Any]:
     greeks = pricer.greeks(**market, volatility=surface.volatility, which=("delta", "gamma", "vega", "theta"))
     nearest = [int(np.flatnonzero(surface.days == d)[np.argmin(np.abs(surface.strike[surface.days == d] - dax.SPOT))])
                for d in dax.DAYS]  # fmt: skip
-    shown = {"days": surface.days, "strike": surface.strike, "is_call": surface.is_call,
+    shown = {"days": surface.days, "strike": surface.strike, "right": np.where(surface.is_call, "call", "put"),
              "volatility": surface.volatility, "price": price, "delta": greeks.delta, "gamma": greeks.gamma,
              "vega": greeks.vega, "theta": greeks.theta}  # fmt: skip
     return {

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from gpujax.device import DeviceConfig, accelerate, configure
 from gpujax.device.mesh import mesh_devices
@@ -39,8 +40,9 @@ class Fallback(NamedTuple):
     Fields:
         component: its name.
         device: where it should have run.
-        reason: "out of memory", or "failure" for anything else (a program that does not compile there, a lost device). After a
-            failure the component stays on the CPU for the adapter's life; out of memory, the next call tries the device again.
+        reason: "out of memory", or "failure" for anything else (a program that does not compile there, a lost device).
+            After a failure the component stays on the CPU for the adapter's life; out of memory, the next call tries
+            the device again.
         message: the first line of what the device said.
         shape: the shape that the inputs broadcast to.
     """
@@ -80,13 +82,13 @@ class Adapter(Mapping[str, Adapted]):
     """All components of gpujax by name, on the hardware that was found: a read-only mapping of names to functions.
 
     Arguments:
-        config: as `gpujax.configure` takes it: "auto", a path, a mapping, or a `DeviceConfig`. It is put into force, so an adapter
-            is made before the first computation.
+        config: as `gpujax.configure` takes it: "auto", a path, a mapping, or a `DeviceConfig`. It is put into force, so
+            an adapter is made before the first computation.
 
-    Called, a component checks its inputs (see `gpujax.hub.inputs.checked_inputs`: numbers, arrays or lists; NaN means "not known";
-    an impossible value is an error with its row), runs through `gpujax.accelerate` (NumPy in gives NumPy out), and falls back to the
-    CPU if the accelerator runs out of memory or cannot run the program. A fallback gives the same numbers, a `FallbackWarning`, and
-    an entry in `fallbacks`.
+    Called, a component checks its inputs (see `gpujax.hub.inputs.checked_inputs`: numbers, arrays or lists; NaN means
+    "not known"; an impossible value is an error with its row), runs through `gpujax.accelerate` (NumPy in gives NumPy
+    out), and falls back to the CPU if the accelerator runs out of memory or cannot run the program. A fallback gives
+    the same numbers, a `FallbackWarning`, and an entry in `fallbacks`.
 
     Raises: ConfigError, DeviceError as `gpujax.configure`.
 
@@ -147,7 +149,7 @@ class Adapter(Mapping[str, Adapted]):
 
     @property
     def config(self) -> GuideConfig:
-        """The configuration as the guide's scripts read it: `config["batch_size"]`, `config.get("mixed_precision")`; read-only."""
+        """The configuration as the guide's scripts read it, such as `config["batch_size"]`; read-only."""
         return self._guide_config
 
     @property
@@ -176,8 +178,8 @@ class Adapter(Mapping[str, Adapted]):
             rounds: how often each side is timed, in turns.
 
         Returns: `gpu_name`, `performance_multiplier` (NumPy arrays in and out, checks and transfers included) and
-            `performance_multiplier_on_device` (arrays that are on the device already), with the medians and quartiles in seconds, the
-            largest difference between the answers, and `how` it was measured, in words.
+            `performance_multiplier_on_device` (arrays that are on the device already), with the medians and quartiles
+            in seconds, the largest difference between the answers, and `how` it was measured, in words.
 
         Raises: DeviceError if the two sides disagree: a speed-up of a wrong answer is none.
         """
@@ -199,7 +201,7 @@ class Adapter(Mapping[str, Adapted]):
         if name not in self._functions:
             self._functions[name] = accelerate(component.function, self._config)
         function = self._functions[name]
-        traced = any(isinstance(value, jax.core.Tracer) for value in prepared.values())
+        traced = any(isinstance(value, Tracer) for value in prepared.values())
         if self._config.platform == "cpu" or traced:
             return function(**prepared)
         try:

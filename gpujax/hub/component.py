@@ -25,8 +25,8 @@ class Argument:
         name: as the function calls it.
         meaning: what it is, in a few words.
         unit: "currency", "years", "per year", ...; empty for a pure number.
-        least, greatest: the values that make sense, both included unless `above_least`. NaN stands for "not known" and is always
-            allowed: it gives NaN in its row and leaves the other rows alone.
+        least, greatest: the values that make sense, both included unless `above_least`. NaN stands for "not known" and
+            is always allowed: it gives NaN in its row and leaves the other rows alone.
         above_least: whether `least` itself is excluded.
         default: the value where none is given, or None where one must be.
         boolean: whether it takes True and False instead of numbers.
@@ -102,13 +102,13 @@ class Component:
         name: unique, `module.function`.
         category: what it belongs to, for lists.
         summary: one line.
-        function: pure, keyword arguments, entry by entry: an array of n entries gives n results, which do not depend on each
-            other. May return an array or a NamedTuple of arrays, with None for what was not asked for.
+        function: pure, keyword arguments, entry by entry: an array of n entries gives n results, which do not depend on
+            each other. May return an array or a NamedTuple of arrays, with None for what was not asked for.
         arguments: the inputs that carry data; all of them broadcast against each other.
         options: the inputs that select code.
         example: `example(n, seed, dtype)` gives valid inputs of n entries each, the same for the same seed.
-        oracle: takes what `function` takes, as NumPy arrays, and gives the exact results as float64 (an array, or a dict of the
-            fields that it knows). Independent of gpujax, slow; for tests.
+        oracle: takes what `function` takes, as NumPy arrays, and gives the exact results as float64 (an array, or a
+            dict of the fields that it knows). Independent of gpujax, slow; for tests.
         tolerance: per dtype, how far results may be from the oracle's on the example inputs.
         least_size: entries from which an accelerator is worth the way there and back.
         least_size_why: where that number comes from.

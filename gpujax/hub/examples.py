@@ -1,7 +1,7 @@
 """Example inputs for the registry's rows: ordinary markets of any size, the same for the same seed.
 
-Strikes lie within two and a half standard deviations of the forward, calls and puts mixed. The edges of each domain are the
-business of the tests and of `benchmarks/accuracy.py`; these are the workload.
+Strikes lie within two and a half standard deviations of the forward, calls and puts mixed. The edges of each domain are
+the business of the tests and of `benchmarks/accuracy.py`; these are the workload.
 """
 
 from collections.abc import Callable

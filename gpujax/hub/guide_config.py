@@ -19,9 +19,10 @@ _LARGEST_BATCH = 1 << 30
 class GuideConfig(Mapping[str, Any]):
     """A read-only mapping: the guide's keys first, then every field of the `DeviceConfig`.
 
-    batch_size: most options to hand over at a time: `batch_limit`, or the largest power of two (or three halves of one) whose inputs
-        and prices fit the share of free memory that the configuration allows. None where the device does not tell what is free.
-        `gpujax.accelerate` divides larger batches by itself; the number is for loops that load data piece by piece.
+    batch_size: most options to hand over at a time: `batch_limit`, or the largest power of two (or three halves of one)
+        whose inputs and prices fit the share of free memory that the configuration allows. None where the device does
+        not tell what is free. `gpujax.accelerate` divides larger batches by itself; the number is for loops that load
+        data piece by piece.
     mixed_precision: whether models compute in 16 bits (`model_dtype`).
     gradient_checkpointing: whether models recompute blocks instead of storing them (`rematerialisation`).
     use_flash_attention: whether attention runs fused: on a GPU, in 16 bits.

@@ -1,7 +1,8 @@
 """The edge: inputs as people, files and servers give them, checked and brought to arrays.
 
-Pure functions check shapes and dtypes, never values, because a value that only exists on a device cannot be looked at while
-a program is compiled. Here it can: an impossible value is an error that names the argument, the value and its place.
+Pure functions check shapes and dtypes, never values, because a value that only exists on a device cannot be looked at
+while a program is compiled. Here it can: an impossible value is an error that names the argument, the value and its
+place.
 
 NaN is let through everywhere, as "not known": it gives NaN in its own row and leaves the others alone.
 """
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gpujax.errors import InputError, InputTypeError
 from gpujax.hub.component import Argument, Component, Option
@@ -27,14 +29,15 @@ def checked_inputs(component: Component, inputs: Mapping[str, Any]) -> dict[str,
 
     Arguments:
         component: says what is expected.
-        inputs: numbers, NumPy or JAX arrays, lists (None in them stands for NaN), or anything that NumPy takes for an array, such as
-            a pandas column; tuples of names for options.
+        inputs: numbers, NumPy or JAX arrays, lists (None in them stands for NaN), or anything that NumPy takes for an
+            array, such as a pandas column; tuples of names for options.
 
-    Returns: the same by name: Python floats and booleans, floating and boolean arrays of one rank, hashable options. Arrays keep
-        their dtype and are not copied; lists become float64. Under `jax.jit` and the like, values are not known and not checked.
+    Returns: the same by name: Python floats and booleans, floating and boolean arrays of one rank, hashable options.
+        Arrays keep their dtype and are not copied; lists become float64. Under `jax.jit` and the like, values are not
+        known and not checked.
 
-    Raises: InputTypeError for a missing or unknown argument and for what is not numeric, integer arrays included; InputError for an
-        impossible value, with its row, and for shapes that do not broadcast.
+    Raises: InputTypeError for a missing or unknown argument and for what is not numeric, integer arrays included;
+        InputError for an impossible value, with its row, and for shapes that do not broadcast.
     """
     _check_names(component, inputs)
     arrays = {a.name: _as_data(component, a, inputs[a.name]) for a in component.arguments if a.name in inputs}
@@ -79,7 +82,7 @@ def _as_booleans(component: Component, argument: Argument, value: Any) -> Any:
     array = np.asarray(value) if isinstance(value, (list, tuple)) else _as_array(component, argument, value)
     if array.dtype != np.bool_:
         raise InputTypeError(
-            f"{component.name}: {argument.name}: {_described(array)}; expected booleans (True for calls, False for puts)"
+            f"{component.name}: {argument.name}: {_described(array)}; expected booleans ({argument.meaning})"
         )
     return array
 
@@ -131,7 +134,7 @@ def _check_values(component: Component, arrays: Mapping[str, Any]) -> None:
     on_device = {}
     for argument in limited:
         array = arrays[argument.name]
-        if isinstance(array, jax.core.Tracer):
+        if isinstance(array, Tracer):
             continue
         if isinstance(array, jax.Array):
             on_device[argument.name] = array
@@ -192,8 +195,8 @@ def _refuse(component: Component, argument: Argument, array: Any) -> None:
     others = f" ({count:,} of {values.size:,} values)" if count > 1 else ""
     unit = f", {argument.unit}" if argument.unit else ""
     raise InputError(
-        f"{component.name}: {argument.name}: {float(values[place]):g}{where}{others}; expected {argument.valid}{unit}, or NaN "
-        "where it is not known"
+        f"{component.name}: {argument.name}: {float(values[place]):g}{where}{others}; expected {argument.valid}{unit}, "
+        "or NaN where it is not known"
     )
 
 

@@ -1,4 +1,4 @@
-"""Exact answers for the registry's rows, by mpmath: textbook formulas at fifty digits, derivatives by numerical differentiation.
+"""Exact answers for the registry's rows, by mpmath: textbook formulas and difference quotients at fifty digits.
 
 Nothing here shares a formula with `gpujax.pricing` beyond the definition of the model: prices are the two-term textbook
 expressions, whose cancellation fifty digits absorb, and every Greek is a difference quotient of the price. A few
@@ -15,8 +15,8 @@ __all__ = ["greeks_oracle", "implied_volatility_oracle", "normal_oracle", "price
 
 DIGITS = 50
 
-# Greek -> the inputs it differentiates by, with the order of each; an odd number of derivatives by time flips the sign, because
-# time passing shortens the time to expiry.
+# Greek -> the inputs it differentiates by, with the order of each; an odd number of derivatives by time flips the sign,
+# because time passing shortens the time to expiry.
 ORDERS: Mapping[str, Mapping[str, int]] = {
     "price": {},
     "delta": {"underlying": 1},
@@ -83,22 +83,29 @@ def normal_oracle(function: str) -> Callable[..., np.ndarray]:
     return oracle
 
 
+def _mp() -> Any:
+    """mpmath's context, whose functions are made at run time, out of sight of type checkers."""
+    import mpmath
+
+    return mpmath.mp
+
+
 def _each(function: Callable[[Point], Any], inputs: Mapping[str, Any]) -> np.ndarray:
     """The function of each entry, from the inputs' exact values, at fifty digits; rounded to float64 at the end."""
-    from mpmath import mp, mpf
+    mp = _mp()
 
     arrays = [np.atleast_1d(np.asarray(value)) for value in inputs.values()]
     entries = np.broadcast_arrays(*arrays)
     results = []
     with mp.workdps(DIGITS):
         for values in zip(*entries, strict=True):
-            exact = [bool(value) if value.dtype == np.bool_ else mpf(float(value)) for value in values]
+            exact = [bool(value) if value.dtype == np.bool_ else mp.mpf(float(value)) for value in values]
             results.append(float(function(dict(zip(inputs, exact, strict=True)))))
     return np.array(results)
 
 
 def _derivative(function: Callable[[Point], Any], orders: Mapping[str, int], point: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     if not orders:
         return function(point)
@@ -112,14 +119,14 @@ def _derivative(function: Callable[[Point], Any], orders: Mapping[str, int], poi
 
 
 def _solve(function: Callable[[Point], Any], point: Point) -> Any:
-    from mpmath import mp, mpf
+    mp = _mp()
 
     market = {name: value for name, value in point.items() if name != "price"}
 
     def too_low(volatility: Any) -> bool:
         return function({**market, "volatility": volatility}) < point["price"]
 
-    low, high = mpf(10) ** -6, mpf(1)
+    low, high = mp.mpf(10) ** -6, mp.mpf(1)
     while too_low(high):
         low, high = high, 2 * high
     for _ in range(100):
@@ -130,7 +137,7 @@ def _solve(function: Callable[[Point], Any], point: Point) -> Any:
 
 def _lognormal(forward: Any, strike: Any, deviation: Any, discount: Any, is_call: bool) -> Any:
     """Black's formula from the total volatility σ√T."""
-    from mpmath import mp
+    mp = _mp()
 
     sign = 1 if is_call else -1
     d1 = mp.log(forward / strike) / deviation + deviation / 2
@@ -138,14 +145,14 @@ def _lognormal(forward: Any, strike: Any, deviation: Any, discount: Any, is_call
 
 
 def _black_scholes(p: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     forward = p["spot"] * mp.exp((p["rate"] - p["dividend_yield"]) * p["expiry"])
     return _lognormal(forward, p["strike"], p["volatility"] * mp.sqrt(p["expiry"]), _discount(p), p["is_call"])
 
 
 def _black76(p: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     return _lognormal(p["forward"], p["strike"], p["volatility"] * mp.sqrt(p["expiry"]), _discount(p), p["is_call"])
 
@@ -155,7 +162,7 @@ def _displaced(p: Point) -> Any:
 
 
 def _bachelier(p: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     sign, deviation = (1 if p["is_call"] else -1), p["volatility"] * mp.sqrt(p["expiry"])
     d = sign * (p["forward"] - p["strike"]) / deviation
@@ -168,14 +175,14 @@ def _cash_or_nothing(p: Point) -> Any:
 
 
 def _asset_or_nothing(p: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     sign, d1, _ = _d1(p)
     return p["spot"] * mp.exp(-p["dividend_yield"] * p["expiry"]) * _ncdf(sign * d1)
 
 
 def _d1(p: Point) -> tuple[int, Any, Any]:
-    from mpmath import mp
+    mp = _mp()
 
     deviation = p["volatility"] * mp.sqrt(p["expiry"])
     drift = (p["rate"] - p["dividend_yield"]) * p["expiry"]
@@ -183,20 +190,20 @@ def _d1(p: Point) -> tuple[int, Any, Any]:
 
 
 def _discount(p: Point) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     return mp.exp(-p["rate"] * p["expiry"])
 
 
 def _ncdf(x: Any) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     return mp.ncdf(x)
 
 
 def _quantile(p: Any) -> Any:
     """The normal quantile by Newton's method on the logarithm of the smaller tail, which is concave."""
-    from mpmath import mp
+    mp = _mp()
 
     sign, tail = (-1, p) if 2 * p <= 1 else (1, 1 - p)
     z = mp.sqrt(mp.mpf(2)) * mp.erfinv(1 - 2 * tail) if tail > 1e-10 else mp.sqrt(-2 * mp.log(tail))
@@ -207,20 +214,20 @@ def _quantile(p: Any) -> Any:
 
 
 def _erfcx(x: Any) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     return mp.exp(x * x) * mp.erfc(x)
 
 
 def _log_cdf(x: Any) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     # Above zero log N(x) is about -N(-x): the logarithm of one minus a small number.
     return mp.log(mp.ncdf(x)) if x < 0 else mp.log1p(-mp.ncdf(-x))
 
 
 def _pdf(x: Any) -> Any:
-    from mpmath import mp
+    mp = _mp()
 
     return mp.npdf(x)
 

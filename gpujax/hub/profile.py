@@ -16,7 +16,8 @@ from gpujax.hub.examples import spot_market
 
 __all__ = ["measure"]
 
-# The textbook formula in float64 loses up to nine digits of an option a few deviations out of the money, in currency it does not.
+# The textbook formula in float64 loses up to nine digits of an option a few deviations out of the money, in currency it
+# does not.
 _DISAGREEMENT = {"float64": 1e-9, "float32": 1e-3}
 
 
@@ -39,8 +40,8 @@ def measure(price: Callable[..., Any], device: jax.Device, *, options: int, roun
     config_dtype = price._adapter.device_config.pricing_dtype  # pyright: ignore[reportFunctionMemberAccess]
     if not difference <= _DISAGREEMENT[config_dtype]:
         raise DeviceError(
-            f"{component.name} on {device} differs from NumPy's textbook formula by {difference:.2e} of spot or strike, so there is "
-            "nothing to time; run the tests on this machine"
+            f"{component.name} on {device} differs from NumPy's textbook formula by {difference:.2e} of spot or strike, "
+            "so there is nothing to time; run the tests on this machine"
         )
     on_device = jax.block_until_ready(jax.device_put(inputs, device))
     contestants = {
@@ -70,8 +71,9 @@ def measure(price: Callable[..., Any], device: jax.Device, *, options: int, roun
         "quartiles": {name: tuple(map(float, np.percentile(v, (25, 75)))) for name, v in times.items()},
         "largest_difference": difference,
         "how": (
-            f"{component.name} of {options:,} options, medians of {rounds} rounds in turns: the textbook formula in NumPy with "
-            "scipy.special.ndtr on this machine's CPU, against the adapter with NumPy arrays in and out (value checks and transfers "
-            "included) and with arrays on the device; answers compared before timing, difference relative to spot or strike"
+            f"{component.name} of {options:,} options, medians of {rounds} rounds in turns: the textbook formula in NumPy "
+            "with scipy.special.ndtr on this machine's CPU, against the adapter with NumPy arrays in and out (value "
+            "checks and transfers included) and with arrays on the device; answers compared before timing, difference "
+            "relative to spot or strike"
         ),
     }

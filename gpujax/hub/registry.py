@@ -49,7 +49,8 @@ def categories() -> dict[str, tuple[str, ...]]:
     return {category: tuple(names) for category, names in found.items()}
 
 
-# --- arguments ----------------------------------------------------------------------------------------------------------
+# --- arguments
+# ----------------------------------------------------------------------------------------------------------
 
 _SPOT = Argument(name="spot", meaning="price of the underlying now", unit="currency", least=0.0, above_least=True)
 _FORWARD = Argument(
@@ -76,7 +77,8 @@ _P = Argument(name="p", meaning="probability", least=0.0, greatest=1.0)
 
 _WHICH = Option(name="which", meaning="names of the Greeks to compute", choices=GREEKS, default=GREEKS, several=True)
 
-# --- rows ---------------------------------------------------------------------------------------------------------------
+# --- rows
+# ---------------------------------------------------------------------------------------------------------------
 
 # A call to a GPU and back costs about 100 microseconds; a size is where the CPU takes as long.
 _LATENCY = "estimate: about 0.1 ms to a GPU and back, at {} ns an entry on two CPU cores"

@@ -1,7 +1,8 @@
 """Option prices as a notebook would write them in NumPy and SciPy: the baseline that speed is measured against.
 
-Each is the two-term formula on whole arrays in float64, with SciPy's normal distribution (`scipy.special.ndtr`; SciPy comes
-with JAX), the fastest of its normal distributions. They lose digits where the terms cancel; `gpujax.pricing` does not.
+Each is the two-term formula on whole arrays in float64, with SciPy's normal distribution (`scipy.special.ndtr`; SciPy
+comes with JAX), the fastest of its normal distributions. They lose digits where the terms cancel; `gpujax.pricing` does
+not.
 """
 
 from typing import Any
