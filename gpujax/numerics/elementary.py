@@ -16,7 +16,13 @@ from jax import lax
 
 from gpujax.numerics.polynomial import evaluate
 
-__all__ = ["exp_minus_half_square", "exp_square", "exponential", "log_ratio", "shared"]
+__all__ = ["at_least", "exp_minus_half_square", "exp_square", "exponential", "log_ratio", "shared"]
+
+
+def at_least(x: jax.Array, bound: jax.Array | float) -> jax.Array:
+    """The larger of x and bound, and bound where x is NaN: one instruction, where the NaN-keeping maximum takes three."""
+    bound = jnp.asarray(bound, x.dtype)
+    return jnp.where(x > bound, x, bound)
 
 
 def shared(x: jax.Array) -> jax.Array:
@@ -39,12 +45,14 @@ def log_ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     Error: below 1.5 units in the last place.
     """
     c = _CONSTANTS[a.dtype.name]
-    a, b = jnp.maximum(a, b * c.smallest_ratio), jnp.maximum(b, a * c.smallest_ratio)
+    a, b = at_least(a, b * c.smallest_ratio), at_least(b, a * c.smallest_ratio)
     # The difference of the bit patterns is log2(a / b) to within 0.09; adding one half and a bias makes its upper part k + bias.
     biased = lax.shift_right_logical(_bits(a) - _bits(b) + c.half_and_bias, c.mantissa_bits)
     scaled = a * _float((2 * c.bias - biased) << c.mantissa_bits, a.dtype)
     k = _float(biased + c.magic_bits, a.dtype) - c.magic - c.bias.astype(a.dtype)
-    f = jnp.maximum((scaled - b) / jnp.maximum(scaled + b, c.tiny), c.minus_two)  # -2: see `shared`
+    f = jnp.maximum(
+        (scaled - b) / at_least(scaled + b, c.tiny), c.minus_two
+    )  # the one user of the quotient: see `shared`
     w = f * f
     return k * c.ln2_high + (2 * f + (f * (w * evaluate(c.log, w)) + k * c.ln2_low))
 
@@ -101,7 +109,7 @@ def exp_square(z: jax.Array) -> jax.Array:
 def _exponential(x: jax.Array, tail: jax.Array | None = None) -> jax.Array:
     """e^(x + tail) for |tail| much smaller than 1; zero below the range of x, meaningless above it."""
     c = _CONSTANTS[x.dtype.name]
-    inside = jnp.maximum(x, c.exp_min)
+    inside = at_least(x, c.exp_min)
     k = lax.round(inside * c.log2_e, lax.RoundingMethod.TO_NEAREST_EVEN)
     r = (inside - k * c.ln2_high) - k * c.ln2_low
     if tail is not None:
@@ -132,8 +140,7 @@ class _Constants:
         self.magic = dtype(1.5 * 2.0**info.nmant)
         self.magic_bits = self.magic.view(self.integer)
         self.upper_half_mask = ~((self.integer.type(1) << (self.mantissa_bits + 3) // 2) - self.integer.type(1))
-        self.minus_two = dtype(-2)
-        self.tiny = info.tiny
+        self.tiny, self.minus_two = info.tiny, dtype(-2)
         self.log2_e = dtype(1 / np.log(2))
         self.ln2_high = dtype(ln2_high)  # ends in zeros: times an exponent it is exact
         self.ln2_low = dtype(_LN2 - np.longdouble(ln2_high))

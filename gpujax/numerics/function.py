@@ -93,8 +93,10 @@ def _check_kind(name: str, value: Any) -> None:
         return
     dtype = getattr(value, "dtype", None)
     if dtype is None or not hasattr(value, "shape"):
-        raise InputTypeError(f"{name}: {_describe(value)}; expected a number or a floating-point array: pass "
-                             f"np.asarray({name}, dtype=float)")
+        raise InputTypeError(
+            f"{name}: {_describe(value)}; expected a number or a floating-point array: pass "
+            f"np.asarray({name}, dtype=float)"
+        )
     if jnp.issubdtype(dtype, jnp.integer) and not (value.shape == () and getattr(value, "weak_type", False)):
         raise InputTypeError(f"{name}: {_describe(value)}; expected a floating-point array: pass {name}.astype(float)")
     if not jnp.issubdtype(dtype, jnp.inexact) and not jnp.issubdtype(dtype, jnp.integer):

@@ -13,47 +13,34 @@ Cost of a price from seven arrays: two exponentials, one Gaussian, one logarithm
 chains of degree 24: about 170 arithmetic operations and 57 bytes an option.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gpujax.numerics.elementary import exp_minus_half_square
+from gpujax.numerics.elementary import at_least
 from gpujax.numerics.mills import mills_difference
-from gpujax.numerics.normal import INVERSE_SQRT_2PI, cdf, pdf
+from gpujax.numerics.normal import cdf, pdf
 
-__all__ = ["Parts", "d_plus_minus", "floor", "otm_parts", "total_volatility", "value"]
-
-
-class Parts(NamedTuple):
-    """What the value and every Greek of an out-of-the-money option are made of (z- = a/s - s/2, z+ = a/s + s/2)."""
-
-    value: jax.Array  # v(a, s) = N(-z-) - e^a N(-z+), per unit of the smaller leg
-    density: jax.Array  # n(z-); times the smaller leg it is A n(d1) = B n(d2)
-    near: jax.Array  # N(-z-), the probability that goes with the smaller leg
-    far: jax.Array  # e^a N(-z+): the other probability times the larger leg, per unit of the smaller leg
+__all__ = ["d_plus_minus", "floor", "otm_value", "total_volatility", "value", "z_minus"]
 
 
-def otm_parts(a: jax.Array, s: jax.Array) -> Parts:
-    """Value and parts of out-of-the-money options; a >= 0 is |ln(F/K)|, s >= 0 the total volatility, same shape and dtype."""
-    safe = jnp.maximum(s, floor(s))
+def z_minus(a: jax.Array, s: jax.Array) -> jax.Array:
+    """a/s - s/2 for a >= 0, s >= 0: minus the smaller of |d1|, |d2| with its sign."""
+    safe = at_least(s, floor(s))
+    return 0.5 * ((2 * a - safe * safe) / safe)
+
+
+def otm_value(a: jax.Array, s: jax.Array, leg: jax.Array, density: jax.Array) -> jax.Array:
+    """leg * v(a, s), given density = leg * n(z-); a >= 0 is |ln(F/K)|, s >= 0 the total volatility."""
+    safe = at_least(s, floor(s))
     half = 0.5 * (safe * safe)
-    # In units of s, so that this division and that of the Mills ratio do not wait for each other. The maximum: see `shared`.
-    near = jnp.maximum((a - half) / safe, -floor_inverse(s))
-    high = a - half < -0.6 * safe  # z- below -0.6: the option is worth so much of its leg that nothing cancels
-    # M(|z-|) or M(z-), and what it exceeds M(z+) by
-    mills, difference = mills_difference(
-        jnp.where(high, half - a, a - half), a + half, jnp.where(high, 2 * a, safe * s), safe
-    )
-    density = exp_minus_half_square(near) * INVERSE_SQRT_2PI
-    tail, other = density * mills, density * (mills - difference)
-    return Parts(
-        value=jnp.where(high, 1 - (tail + other), density * difference),
-        density=density,
-        near=jnp.where(high, 1 - tail, tail),
-        far=other,
-    )
+    # Beyond z- = -0.6 the option is worth so much of its leg that one minus the two tails cancels nothing.
+    high = a - half < -0.6 * safe
+    # In units of s, so that this division and that of z- do not wait for each other.
+    near = jnp.where(high, half - a, a - half)
+    mills, difference = mills_difference(near, a + half, jnp.where(high, 2 * a, safe * s), safe)
+    return jnp.where(high, leg - density * (2 * mills - difference), density * difference)
 
 
 @jax.custom_jvp
@@ -63,9 +50,10 @@ def value(asset: jax.Array, cash: jax.Array, x: jax.Array, s: jax.Array, is_call
     x comes separately because callers know it more accurately than the rounded legs do; it is not an independent variable:
     the derivative by `asset` is N(d1) and that by `cash` -N(d2), as for a function of the legs and s alone.
     """
-    parts = otm_parts(jnp.abs(x), s)
-    intrinsic = jnp.maximum(jnp.where(is_call, asset - cash, cash - asset), 0)
-    return intrinsic + jnp.minimum(asset, cash) * parts.value
+    a, smaller = jnp.abs(x), jnp.minimum(asset, cash)
+    density = smaller * pdf(z_minus(a, s))
+    intrinsic = at_least(jnp.where(is_call, asset - cash, cash - asset), 0)
+    return intrinsic + otm_value(a, s, smaller, density)
 
 
 @value.defjvp
@@ -83,7 +71,7 @@ def _value_jvp(primals, tangents):
 
 def d_plus_minus(x: jax.Array, s: jax.Array) -> tuple[jax.Array, jax.Array]:
     """d1 and d2 = x/s ± s/2, bounded so that their derivatives stay finite at s = 0; zero where x = s = 0."""
-    ratio = x / jnp.maximum(s, floor(s))
+    ratio = x / at_least(s, floor(s))
     limit = 1e4  # far beyond where every density is zero
     return jnp.clip(ratio + 0.5 * s, -limit, limit), jnp.clip(ratio - 0.5 * s, -limit, limit)
 
@@ -97,15 +85,10 @@ def total_volatility(volatility: jax.Array, expiry: jax.Array) -> jax.Array:
 @total_volatility.defjvp
 def _total_volatility_jvp(primals, tangents):
     (volatility, expiry), (d_volatility, d_expiry) = primals, tangents
-    root = jnp.sqrt(jnp.maximum(expiry, floor(expiry)))
+    root = jnp.sqrt(at_least(expiry, floor(expiry)))
     return total_volatility(volatility, expiry), root * d_volatility + (0.5 * volatility / root) * d_expiry
 
 
 def floor(s: jax.Array) -> float:
     """A total volatility too small to matter whose square can still be divided by."""
     return 1e-100 if s.dtype == np.float64 else 1e-15
-
-
-def floor_inverse(s: jax.Array) -> float:
-    """A bound for quotients by `floor` that can still be squared."""
-    return 1e100 if s.dtype == np.float64 else 1e15
