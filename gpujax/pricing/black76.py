@@ -1,6 +1,6 @@
 r"""European options on a forward, by Black (1976): futures, swaps, and any underlying quoted by its forward.
 
-$$ V = e^{-rT}\,\phi\,[F N(\phi d_1) - K N(\phi d_2)], \quad d_{1,2} = \frac{\ln(F/K)}{\sigma\sqrt T} \pm \frac{\sigma\sqrt T}{2} $$
+$$ V = e^{-rT} \phi [F N(\phi d_1) - K N(\phi d_2)], \quad d_{1,2} = \frac{\ln(F/K)}{\sigma\sqrt T} \pm \frac{\sigma\sqrt T}{2} $$
 
 Arguments, the same in every function (keyword-only; they broadcast against each other, results have their dtype):
     forward: forward price for delivery at expiry, F > 0, in currency.

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpujax.numerics.elementary import exp_minus_half_square
 from gpujax.numerics.elementary import at_least
 from gpujax.numerics.mills import mills_difference
 from gpujax.numerics.normal import cdf, pdf

@@ -75,7 +75,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "theta": sign * (dividend_yield * asset_leg - rate * cash_leg) - decay,
         "rho": sign * expiry * cash_leg,
         "dividend_rho": -sign * expiry * asset_leg,
-        "dual_delta": -sign * jnp.where(cash > 0, cash_leg / safe_strike, discount * (x > 0)),
+        "dual_delta": -sign * jnp.where(cash > 0, cash_leg / safe_strike, jnp.where(x > 0, discount, jnp.zeros_like(x))),
         "dual_gamma": density / (safe_s * (safe_strike * safe_strike)) + infinite,
         **{name: jnp.where(kink, jnp.nan, v) for name, v in higher.items()},
     }
