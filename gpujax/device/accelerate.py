@@ -5,6 +5,7 @@ much of it at a time), `programs` (compiled for one device or a mesh) and `host_
 number: entries of a batch are independent, so that neither shards nor chunks nor padding show in a result.
 """
 
+import concurrent.futures
 import contextvars
 import functools
 from collections.abc import Callable, Mapping
@@ -42,7 +43,8 @@ def accelerate(
             on the others. Sums over the batch are refused; random numbers drawn in the shape of the batch would repeat in each
             shard, so pass them in, or one key per entry. It need not be jitted. Arguments may be positional or by keyword:
             arrays, Python floats, and containers of them are data; Python integers, booleans, strings and tuples of strings
-            are constants, for each of which the function is compiled anew (give a number that varies as a float).
+            are constants, for each of which the function is compiled anew (give a number that varies as a float). A function
+            that names its constants in an attribute `static`, as gpujax's own do, takes integers and booleans as data elsewhere.
         config: devices, parallelism, precision and memory policy; by default `current_config()` at the first call.
         batch_axis: the axis along which entries lie: an integer for all arguments (negative counts from the back); a mapping from
             the names of the batched arguments to their axes; or None if nothing is batched. Arguments whose axis has size 1, or
@@ -56,7 +58,7 @@ def accelerate(
 
     Edges: an empty batch gives empty results; a batch smaller than the number of devices is padded. On several hosts
         (`jax.distributed`) each host brings its own part of the batch, of the same size on each; NumPy results are that part, JAX
-        results one array over all hosts.
+        results one array over all hosts (their parts must divide by the host's devices). There `batch_limit` alone makes chunks.
 
     Cost: with one device, JAX arrays and nothing to cast, a type check of each argument more than the jitted function
         (`benchmarks/accelerate.py`).
@@ -83,7 +85,7 @@ def accelerate(
             runner = _Runner(fn, config or current_config(), batch_axis)
         # The quick way, for which every microsecond counts: arrays of JAX, or short ones of NumPy, and one device.
         if runner.quick and (not args or runner.quick_kinds.issuperset(map(type, args))):
-            device_array, numpy_array = runner.array_kind, np.ndarray
+            device_array, numpy_array, numbers, static = runner.array_kind, np.ndarray, runner.numbers, runner.static
             on_device, on_host = bool(args), False
             traced, fixed = {}, ()
             for name, value in kwargs.items():
@@ -91,7 +93,9 @@ def accelerate(
                 if kind is device_array:
                     traced[name] = value
                     on_device = True
-                elif kind is float:
+                elif name in static:
+                    fixed += ((name, kind, value),)
+                elif kind in numbers:
                     traced[name] = value
                 elif kind is bool or kind is str:
                     fixed += ((name, kind, value),)
@@ -103,13 +107,16 @@ def accelerate(
             if not on_host or (not on_device and runner.may_take_numpy()):
                 try:
                     values = (runner.jitted.get(fixed) or runner.jit(fixed))(*args, **traced)
+                    return host_arrays.fetch_all(values) if on_host else values
                 except _TooLarge:
                     runner.quick = False
+                except jax.errors.JaxRuntimeError as error:
+                    if not memory.is_out_of_memory(error):
+                        raise
+                    runner.quick, runner.cautious = False, True
                 except TypeError:
-                    runner.check_kinds(batching.take_apart(args, kwargs))
+                    runner.check_kinds(runner.take_apart(args, kwargs))
                     raise
-                else:
-                    return host_arrays.fetch_all(values) if on_host else values
         return runner.run(args, kwargs)
 
     call.plans = lambda: () if runner is None else tuple(p.plan for p in tuple(runner.prepared.values()))  # pyright: ignore
@@ -146,10 +153,16 @@ class _Runner:
         self.programs: dict[Any, Callable[..., Any]] = {}
         self.prepared: dict[Any, _Prepared] = {}
         self.quick = self.layout.mesh is None and self.layout.is_default and config.batch_limit is None
+        # A function may say which of its arguments select code (an attribute, `static`); then Python's integers and booleans are
+        # numbers everywhere else, as they are to the function itself.
+        declared = getattr(fn, "static", None)
+        self.static = frozenset(declared or ())
+        self.numbers = frozenset({float} if declared is None else {float, bool, int})
+        self.take_apart = functools.partial(batching.take_apart, static=None if declared is None else self.static)
+        self.cautious = False  # memory ran out once without warning: wait for results, however small
         with jax.ensure_compile_time_eval():  # the first call may come while JAX traces
             self.array_kind = type(jnp.zeros(()))
-            self.quick_kinds = frozenset({self.array_kind, float})
-            self.eager = get_opaque_trace_state(convention="flax")
+        self.quick_kinds = frozenset({self.array_kind, float})
 
     def jit(self, fixed: tuple[Any, ...]) -> Callable[..., Any]:
         """The function compiled for one device, given the arguments that select code."""
@@ -180,14 +193,14 @@ class _Runner:
     def may_take_numpy(self) -> bool:
         """Whether NumPy arrays may go the quick way: not to be rounded unsaid, and results can be fetched."""
         x64 = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-        return x64 and get_opaque_trace_state(convention="flax") == self.eager
+        return x64 and not _tracing()
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Any call: plan its shape, unless that was done before, and carry it out; with less at a time if memory runs out."""
         leaves = jax.tree.leaves((args, kwargs))
-        if any(isinstance(leaf, Tracer) for leaf in leaves) or get_opaque_trace_state(convention="flax") != self.eager:
+        if any(isinstance(leaf, Tracer) for leaf in leaves) or _tracing():
             return self.precise(*args, **kwargs)
-        call = batching.take_apart(args, kwargs)
+        call = self.take_apart(args, kwargs)
         traced, treedef = jax.tree.flatten((call.args, call.kwargs))
         on_device = any(isinstance(leaf, jax.Array) for leaf in traced)
         to_host = not on_device and any(isinstance(leaf, (np.ndarray, np.generic)) for leaf in traced)
@@ -195,6 +208,11 @@ class _Runner:
         if on_device:
             # The results are handed out before everything has been read: what is read must not be the caller's to change.
             traced = [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in traced]
+        if self.layout.hosts > 1 and any(
+            isinstance(leaf, jax.Array) and not leaf.is_fully_addressable for leaf in traced
+        ):
+            # Already spread over the hosts: the computation goes where the data are.
+            return (self.jitted.get(call.fixed) or self.jit(call.fixed))(*call.args, **call.kwargs)
         key = (call.fixed, treedef, to_host, tuple(map(_signature, traced)))
         prepared = self.prepared.get(key)
         if prepared is None:
@@ -202,6 +220,7 @@ class _Runner:
             batch = self.batch(call)
             bound = self.bound(call.fixed, treedef)
             plan = planning.decide(self.name, bound, traced, batch, self.config, self.layout, to_host)
+            plan = plan._replace(waits=plan.waits or self.cautious)
             prepared = self._remember(key, self._prepare(plan, call.fixed, treedef, batch, traced, to_host))
         token = _planned.set(True)
         try:
@@ -237,7 +256,7 @@ class _Runner:
         if alone and to_host:
             return _Prepared(plan, fixed, treedef, batch, results, lambda *leaves: jax.tree.leaves(jitted(*leaves)))
         # What is streamed comes in chunks already; what is resident is cut by a loop on the device.
-        share = -(-batch.size // self.layout.local_devices)  # pyright: ignore[reportOptionalOperand]
+        share = programs.share(batch.size, self.layout)  # pyright: ignore[reportArgumentType]
         loop = None if plan.chunk is None or (to_host and self.layout.hosts == 1) else (share, plan.chunk)
         key = (fixed, treedef, batch.axes, results.axes, loop)
         if key not in self.programs:
@@ -261,12 +280,13 @@ class _Runner:
         if to_host and self.layout.hosts == 1:
             leaves = self._stream(plan, batch, results, program, traced)
         else:
+            if self.layout.hosts > 1 and not to_host:
+                programs.check_divides(self.name, batch, self.layout)
             leaves = program(*programs.place(traced, batch, self.layout))
-            size = batch.size * self.layout.hosts  # pyright: ignore[reportOptionalOperand]
             if to_host:
                 leaves = programs.local_parts(leaves, results.axes, batch.size)  # pyright: ignore[reportArgumentType]
             else:
-                leaves = programs.without_padding(leaves, results.axes, size)
+                leaves = programs.without_padding(leaves, results.axes, batch.size * self.layout.hosts)  # pyright: ignore[reportOptionalOperand]
             if plan.waits:
                 jax.block_until_ready(leaves)
         return jax.tree.unflatten(results.treedef, leaves)
@@ -292,6 +312,18 @@ class _Runner:
 
 def _name(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", type(fn).__name__)
+
+
+def _tracing() -> bool:
+    """Whether JAX is tracing, so that even a computation on constants has no value yet."""
+    return get_opaque_trace_state(convention="flax") != _eager_state()
+
+
+@functools.cache
+def _eager_state() -> Any:
+    # Tracing is a matter of the thread: a fresh one is not.
+    with concurrent.futures.ThreadPoolExecutor(1) as fresh:
+        return fresh.submit(get_opaque_trace_state, convention="flax").result()
 
 
 def _signature(leaf: Any) -> Any:

@@ -64,11 +64,14 @@ class Results(NamedTuple):
     axes: tuple[int, ...]
 
 
-def take_apart(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def take_apart(args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[str] | None = None) -> Call:
     """Split a call into arguments that carry data and arguments that select code.
 
-    Data are arrays, Python floats and containers with at least one of them. Everything else is fixed, Python integers and
-    booleans included: they select a scheme or a number of steps as often as they are numbers.
+    Data are arrays, Python floats and containers with at least one of them. Python integers and booleans are data if the function
+    says which of its arguments are not; else they are taken to select a scheme or a number of steps. Everything else selects.
+
+    Arguments:
+        static: names of the arguments that select code, or None if the function does not say.
 
     Raises: InputTypeError for an argument that is neither, such as a list of texts.
     """
@@ -81,7 +84,7 @@ def take_apart(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             fixed.append((position, type(value), _hashable(f"argument {position}", value)))
     traced_kwargs = {}
     for name, value in kwargs.items():
-        if _carries_data(value):
+        if _carries_data(value) or (static is not None and name not in static and isinstance(value, (bool, int))):
             traced_kwargs[name] = value
         else:
             fixed.append((name, type(value), _hashable(name, value)))

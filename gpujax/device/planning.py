@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gpujax.device import batching, memory
+from gpujax.device import batching, memory, programs
 from gpujax.device.batching import Batch
 from gpujax.device.config import DeviceConfig
 from gpujax.device.memory import MemoryModel
@@ -78,7 +78,7 @@ def decide(
     whole = Plan(batch.size, 1, "none", None, None, None, False, 0, "nothing to split")
     if batch.size is None or batch.size < 2:
         return whole
-    share = math.ceil(batch.size / layout.local_devices)
+    share = programs.share(batch.size, layout)
     wanted = min(share, config.batch_limit or share)
     # Hosts must run the same program but have different amounts of memory free: there only the limit divides.
     budget = _budget(config, layout) if layout.hosts == 1 else None
@@ -139,7 +139,8 @@ def with_less(name: str, plan: Plan, error: str) -> Plan:
 
 
 def _budget(config: DeviceConfig, layout: Layout) -> int | None:
-    free = memory.free_memory(layout.devices[0], sharers=len(layout.devices))
+    mine = next(device for device in layout.devices if device.process_index == jax.process_index())
+    free = memory.free_memory(mine, sharers=layout.local_devices)
     return None if free is None else int(free * config.batch_margin)
 
 

@@ -17,9 +17,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gpujax.device.batching import Batch, Results
 from gpujax.device.config import DeviceConfig
 from gpujax.device.mesh import make_mesh, mesh_devices
-from gpujax.errors import DeviceError
+from gpujax.errors import DeviceError, InputError
 
-__all__ = ["Layout", "compile_program", "local_parts", "place", "plan_layout", "without_padding"]
+__all__ = [
+    "Layout",
+    "check_divides",
+    "compile_program",
+    "local_parts",
+    "place",
+    "plan_layout",
+    "share",
+    "without_padding",
+]
 
 
 class Layout(NamedTuple):
@@ -62,6 +71,15 @@ def plan_layout(config: DeviceConfig, *, alone: bool = False) -> Layout:
     return Layout(devices, config.parallelism, make_mesh(config), hosts, False)
 
 
+def share(size: int, layout: Layout) -> int:
+    """How many of `size` entries each device of this host takes, padding included.
+
+    At least two: XLA rewrites some operations on arrays of more than one element (a division by a broadcast scalar becomes a
+    multiplication), so that single entries could differ from the same ones in a batch in the last digit.
+    """
+    return max(2, math.ceil(size / layout.local_devices))
+
+
 def compile_program(
     local: Callable[..., Sequence[jax.Array]], batch: Batch, results: Results, layout: Layout
 ) -> Callable[..., Sequence[jax.Array]]:
@@ -93,6 +111,16 @@ def place(leaves: Sequence[Any], batch: Batch, layout: Layout) -> list[Any]:
     The last entry, and not zeros, because it is a valid input: padding raises no NaN and no warning.
     """
     return [_placed(leaf, axis, layout) for leaf, axis in zip(leaves, batch.axes, strict=True)]
+
+
+def check_divides(name: str, batch: Batch, layout: Layout) -> None:
+    """Refuse a batch whose padding on each host would end up inside the one array over all hosts."""
+    size = share(batch.size or 0, layout) * layout.local_devices
+    if batch.size != size:
+        raise InputError(
+            f"{name}: a batch of {batch.size} on each of {layout.hosts} hosts does not divide evenly over {layout.local_devices} "
+            f"devices; give JAX arrays of {size} entries, or NumPy arrays, which may have any size"
+        )
 
 
 def without_padding(values: Sequence[jax.Array], axes: Sequence[int], size: int) -> list[jax.Array]:
@@ -148,19 +176,17 @@ def _placed(leaf: Any, axis: int | None, layout: Layout) -> Any:
     sharding = NamedSharding(layout.mesh, _specification(axis, layout))
     if layout.hosts > 1:
         return _placed_on_hosts(leaf, axis, layout, sharding)
-    if axis is None or leaf.shape[axis] % len(layout.devices) == 0:
+    if axis is None:
         return jax.device_put(leaf, sharding)
-    size = math.ceil(leaf.shape[axis] / len(layout.devices)) * len(layout.devices)
+    size = share(leaf.shape[axis], layout) * len(layout.devices)
+    if leaf.shape[axis] == size:
+        return jax.device_put(leaf, sharding)
     if isinstance(leaf, jax.Array):
         return jax.device_put(_pad(leaf, axis, size), sharding)
 
     def shard(index: Any) -> np.ndarray:
-        # Only the shard at the end is copied for padding; the others are slices.
-        present = leaf[index]
-        missing = index[axis].stop - index[axis].start - present.shape[axis]
-        if not missing:
-            return present
-        return np.concatenate([present, np.repeat(leaf.take([-1], axis), missing, axis)], axis)
+        # Only the shards at the end are copied for padding; the others are slices.
+        return _padded(leaf[index], leaf, axis, index[axis].stop - index[axis].start)
 
     shape = (*leaf.shape[:axis], size, *leaf.shape[axis + 1 :])
     return jax.make_array_from_callback(shape, sharding, shard)
@@ -171,10 +197,15 @@ def _placed_on_hosts(leaf: Any, axis: int | None, layout: Layout, sharding: Name
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
         return leaf
     values = np.asarray(leaf)
-    if axis is not None and values.shape[axis] % layout.local_devices:
-        missing = -values.shape[axis] % layout.local_devices
-        values = np.concatenate([values, np.repeat(values.take([-1], axis), missing, axis)], axis)
+    if axis is not None:
+        values = _padded(values, values, axis, share(values.shape[axis], layout) * layout.local_devices)
     return jax.make_array_from_process_local_data(sharding, values)
+
+
+def _padded(part: np.ndarray, whole: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Part of an array, brought to a size by repeating the last entry of the whole."""
+    missing = size - part.shape[axis]
+    return np.concatenate([part, np.repeat(whole.take([-1], axis), missing, axis)], axis) if missing else part
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
