@@ -39,7 +39,7 @@ def log_ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     """log(a / b) for positive a and b of one dtype, accurate relative to its value also where a is close to b.
 
     With k the nearest integer to log2(a / b), a' = a 2^-k and f = (a' - b) / (a' + b), it is k ln 2 + 2 atanh(f); a' - b is
-    exact (Sterbenz), so nothing cancels. The ratio saturates at 1e±300 in float64 (1e±30 in float32), zero included, which
+    exact (Sterbenz), so nothing cancels. The ratio saturates at 1e±307 in float64 (1e±37 in float32), zero included, which
     keeps every caller's edge finite. Arguments that are not positive give a meaningless finite number: guard at the call.
 
     Error: below 1.5 units in the last place.
@@ -60,7 +60,8 @@ def log_ratio(a: jax.Array, b: jax.Array) -> jax.Array:
 @log_ratio.defjvp
 def _log_ratio_jvp(primals, tangents):
     (a, b), (da, db) = primals, tangents
-    return log_ratio(a, b), da / a - db / b
+    tiny = _CONSTANTS[a.dtype.name].tiny  # at zero the slope is not infinite, so that zero times it stays zero
+    return log_ratio(a, b), da / at_least(a, tiny) - db / at_least(b, tiny)
 
 
 @jax.custom_jvp
@@ -68,7 +69,7 @@ def exponential(x: jax.Array) -> jax.Array:
     """e^x, zero below the smallest normal number, infinite above 2^1023.5. Error: below 1 unit in the last place."""
     y = _exponential(x)
     c = _CONSTANTS[x.dtype.name]
-    return jnp.where(x > c.exp_max, jnp.full_like(x, np.inf), jnp.where(x == x, y, x))
+    return jnp.where(x > c.exp_max, jnp.full_like(x, np.inf), y)
 
 
 @exponential.defjvp
@@ -109,9 +110,8 @@ def exp_square(z: jax.Array) -> jax.Array:
 def _exponential(x: jax.Array, tail: jax.Array | None = None) -> jax.Array:
     """e^(x + tail) for |tail| much smaller than 1; zero below the range of x, meaningless above it."""
     c = _CONSTANTS[x.dtype.name]
-    inside = at_least(x, c.exp_min)
-    k = lax.round(inside * c.log2_e, lax.RoundingMethod.TO_NEAREST_EVEN)
-    r = (inside - k * c.ln2_high) - k * c.ln2_low
+    k = lax.round(at_least(x, c.exp_min) * c.log2_e, lax.RoundingMethod.TO_NEAREST_EVEN)
+    r = (x - k * c.ln2_high) - k * c.ln2_low  # NaN where x is
     if tail is not None:
         r = r + tail
     y = 1 + (r + (r * r) * evaluate(c.exp, r))
@@ -154,7 +154,7 @@ class _Constants:
 _LN2 = np.longdouble("0.693147180559945309417232121458176568")
 _CONSTANTS = {
     "float64": _Constants(
-        np.float64, 6.93147180369123816490e-01, 1e-300, -708.396, 709.43,
+        np.float64, 6.93147180369123816490e-01, 1e-307, -708.396, 709.43,
         log=[0.1369082210788076, 0.1319882736062854, 0.15389433247353948, 0.18181723152628645, 0.2222222323702642,
              0.2857142856611597, 0.4000000000001058, 0.6666666666666666],
         exp=[2.5105217695684516e-08, 2.762008948195459e-07, 2.755725539833871e-06, 2.4801521293463862e-05,
@@ -162,7 +162,7 @@ _CONSTANTS = {
              0.1666666666666667, 0.5000000000000001],
     ),
     "float32": _Constants(
-        np.float32, 0.693359375, 1e-30, -87.336, 88.37,
+        np.float32, 0.693359375, 1e-37, -87.336, 88.37,
         log=[0.30018929542001316, 0.39977059187447206, 0.6666672017085884],
         exp=[0.0013933652487807975, 0.008363181544674816, 0.04166646489535542, 0.16666576967247593, 0.5000000013470303],
     ),
