@@ -44,7 +44,7 @@ def greeks(*, forward, strike, expiry, volatility, rate=0.0, is_call=True, which
 
     >>> g = greeks(forward=100.0, strike=110.0, expiry=0.5, volatility=0.2, rate=0.05)
     >>> g.delta, g.rho, g.dividend_rho
-    (Array(0.26608361, dtype=float64), Array(-1.07832577, dtype=float64), None)
+    (Array(0.26643174, dtype=float64), Array(-1.07832528, dtype=float64), None)
     """
     forward, strike, expiry, volatility, rate, is_call = floating_inputs(
         forward=forward, strike=strike, expiry=expiry, volatility=volatility, rate=rate, is_call=is_call
@@ -57,7 +57,7 @@ def implied_volatility(*, price, forward, strike, expiry, rate=0.0, is_call=True
     """Volatility that reproduces a price (arguments: see the module; domain as `black_scholes.implied_volatility`).
 
     >>> implied_volatility(price=2.5, forward=100.0, strike=110.0, expiry=0.5)
-    Array(0.21183013, dtype=float64)
+    Array(0.21212188, dtype=float64)
     """
     return implied_on_forward(
         *floating_inputs(price=price, forward=forward, strike=strike, expiry=expiry, rate=rate, is_call=is_call)
