@@ -50,7 +50,8 @@ class DeviceConfig:
         matmul_precision: "highest", "high" or "default", of float32 matrix products.
         random_implementation: JAX's name of the generator of random numbers.
         memory_fraction: share of an accelerator's memory that JAX may take, in (0, 1].
-        preallocate: whether JAX takes that memory at once rather than as needed.
+        preallocate: whether to hold on to memory: JAX takes a GPU's share at once rather than as needed; on a CPU what
+            a computation frees is kept for the next one rather than returned to the operating system.
         batch_margin: share of a device's free memory that one chunk of a batch may take, in (0, 1].
         batch_limit: most elements in one chunk, or None for no limit but memory.
         rematerialisation: "none", or "blocks" to recompute blocks of a model in the backward pass instead of storing
@@ -98,7 +99,7 @@ class DeviceConfig:
     memory_fraction: float = field(
         0.75, share, "share of an accelerator's memory that JAX may take, above 0 and up to 1"
     )
-    preallocate: bool = field(True, boolean, "take that memory at once (true) or as needed (false)")
+    preallocate: bool = field(True, boolean, "hold on to memory (true: a GPU's share at once, a CPU's freed memory kept) or take it as needed (false)")
     batch_margin: float = field(
         0.5, share, "share of a device's free memory that one chunk may take, above 0 and up to 1"
     )

@@ -22,6 +22,7 @@ from gpujax.device import config_file, running
 from gpujax.device.choose import cache_directory, choose_around, describe
 from gpujax.device.config import DeviceConfig
 from gpujax.device.hardware import Hardware, detect
+from gpujax.device.host_allocator import keep_freed_memory
 from gpujax.device.log import start_logging
 from gpujax.errors import ConfigError, DeviceError
 
@@ -152,6 +153,8 @@ def _apply(request: _Request) -> DeviceConfig:
         config = _apply_late(config, request.asked)
     else:
         _apply_early(config)
+    if config.platform == "cpu" and config.preallocate:
+        keep_freed_memory()
     _tell_cache(config.compilation_cache)
     _tell("jax_enable_x64", config.needs_64_bit)
     _tell("jax_default_matmul_precision", config.matmul_precision)
