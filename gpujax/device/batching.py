@@ -256,9 +256,9 @@ def in_chunks(bound: Callable[..., Any], batch: Batch, results: Results, size: i
 def _no_batch_axis(function_name: str, path: str, shape: tuple[int, ...], size: int) -> str:
     """What to say of a result that does not carry the batch."""
     return (
-        f"{function_name}: result{path} has shape {shape}, without an axis for the batch of {size}: a function that combines "
-        "entries (a sum, a mean, a sort) cannot be given them in parts. Combine them outside accelerate, or say that nothing is "
-        "batched: batch_axis=None"
+        f"{function_name}: result{path} has shape {shape}, which does not have exactly one axis for the batch of {size}: a "
+        "function that combines entries (a sum, a mean, all pairs) cannot be given them in parts. Combine them outside "
+        "accelerate, or say that nothing is batched: batch_axis=None"
     )
 
 

@@ -128,9 +128,10 @@ def with_less(name: str, plan: Plan, error: str) -> Plan:
     share = 1 if plan.batch is None else math.ceil(plan.batch / plan.devices)
     chunk = (plan.chunk or share) // 2
     if chunk < 1:
+        what = "nothing batched" if plan.batch is None else "one entry of the batch"
         raise DeviceError(
-            f"{name}: out of memory with {'one entry of the batch' if plan.batch else 'nothing batched'}, so there is nothing to "
-            f"divide ({first_line}). Give fewer elements, free memory, or use a device with more"
+            f"{name}: out of memory with {what}, so there is nothing to divide ({first_line}). Give fewer elements, free memory, "
+            "or use a device with more"
         )
     _log.warning("%s: out of memory; going on with %d entries at a time (%s)", name, chunk, first_line)
     return plan._replace(
