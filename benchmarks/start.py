@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,17 @@ print(json.dumps({{"seconds": seconds, "backend_started": started}}))
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; returns 1 where an import starts a backend or a second start compiles anew, else 0."""
     made = parser(__doc__, rounds=15)
-    made.add_argument(
-        "--program", metavar="CACHE", default=None, help="run the measured program itself, with this cache"
-    )
+    made.add_argument("--program", metavar="JSON", default=None, help="be the measured program, as this says")
     options = made.parse_args(argv)
     if options.program:
-        print(json.dumps(program(options.program)))
+        print(json.dumps(program(**json.loads(options.program))))
         return 0
     if options.quick:
         options.rounds = 1
     console = wide_console()
-    imports = time_imports(options.rounds)
-    starts = time_starts(1 if options.quick else max(1, options.rounds // 3))
+    imports = time_imports(options.rounds, warm_up=not options.quick)
+    dtypes = ("float64",) if options.quick else ("float64", "float32")
+    starts = time_starts(max(1, options.rounds // 3), dtypes)
 
     reference = statistics.median(imports["import jax"]["seconds"])
     table = Table(title="Imports, fresh processes", title_justify="left", title_style="bold")
@@ -97,32 +97,35 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if anew or started else 0
 
 
-def time_imports(rounds: int) -> dict[str, dict[str, Any]]:
-    """Seconds of each import in each round, and whether any of them started a backend."""
+def time_imports(rounds: int, *, warm_up: bool) -> dict[str, dict[str, Any]]:
+    """Seconds of each import in each round, and whether any of them started a backend.
+
+    `warm_up`: import everything once before, so that byte code and file cache are there.
+    """
     found: dict[str, dict[str, Any]] = {name: {"seconds": [], "backend_started": False} for name in IMPORTS}
-    for code in IMPORTS.values():  # once without the clock: byte code and file cache
-        run_python("-c", TIMED_IMPORT.format(code=code))
-    for _ in range(rounds):
+    for number in range(-1 if warm_up else 0, rounds):
         for name, code in IMPORTS.items():
             once = run_python("-c", TIMED_IMPORT.format(code=code))
-            found[name]["seconds"].append(once["seconds"])
             found[name]["backend_started"] |= once["backend_started"]
+            if number >= 0:
+                found[name]["seconds"].append(once["seconds"])
     return found
 
 
-def time_starts(rounds: int) -> dict[str, list[dict[str, Any]]]:
+def time_starts(rounds: int, dtypes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """A first start with an empty cache and a second one with what the first has left there, in each round."""
     found: dict[str, list[dict[str, Any]]] = {"first": [], "second": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
+            order = json.dumps({"cache": str(Path(folder) / "cache"), "dtypes": dtypes})
             for runs in found.values():
                 start = time.perf_counter()
-                counts = run_python(str(Path(__file__).resolve()), "--program", str(Path(folder) / "cache"))
+                counts = run_python(str(Path(__file__).resolve()), "--program", order)
                 runs.append({**counts, "seconds": time.perf_counter() - start})
     return found
 
 
-def program(cache: str) -> dict[str, int]:
+def program(cache: str, dtypes: Sequence[str]) -> dict[str, int]:
     """Price a chain with a given compilation cache, and count what JAX asked XLA for.
 
     `requests`: programs that were needed; `hits`: those that the persistent cache had; `compiled`: the rest.
@@ -135,7 +138,7 @@ def program(cache: str) -> dict[str, int]:
     jax.monitoring.register_event_listener(lambda event, **_: counts.update([event]))
     jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs, **_: counts.update([event]))
     gj.configure({"compilation_cache": cache, "pricing_dtype": "float64"})
-    for dtype in (np.float64, np.float32):
+    for dtype in (np.dtype(name).type for name in dtypes):
         strike = np.linspace(80.0, 120.0, 41).astype(dtype)
         spot, expiry, volatility, rate = (dtype(x) for x in (100.0, 0.25, 0.2, 0.03))
         market = {"spot": spot, "strike": strike, "expiry": expiry, "rate": rate}

@@ -177,62 +177,159 @@ def _intrinsic(point: Point) -> Terms:
 
 
 def _black76(point: Point) -> Terms:
-    """Black's price on a forward (a displaced one where there is a shift), and its first derivatives."""
-    F, K, T, vol, r = (point[k] for k in ("forward", "strike", "expiry", "volatility", "rate"))
-    F, K, s = F + point.get("shift", 0), K + point.get("shift", 0), 1 if point["is_call"] else -1
-    root = mp.sqrt(T)
-    v = vol * root
-    d1 = mp.log(F / K) / v + v / 2
-    D, n, N1, N2 = mp.exp(-r * T), mp.npdf(d1), mp.ncdf(s * d1), mp.ncdf(s * (d1 - v))
-    price, vega = s * D * (F * N1 - K * N2), D * F * n * root
-    by_expiry = vega * vol / (2 * T)
-    return {
-        "price": _own(price),
-        "d price / d forward": _own(s * D * N1),
-        "d price / d strike": _own(-s * D * N2),
-        "d price / d volatility": _own(vega),
-        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price),
-        "d price / d rate": _own(-T * price),
-        # by both forward and strike at once
-        **({"d price / d shift": _own(s * D * (N1 - N2))} if "shift" in point else {}),
-    }
+    """Price and Greeks on a forward, or on a forward and strike that are both shifted.
+
+    Black-Scholes with a dividend yield equal to the rate, under which the spot is the forward; only the derivative by the
+    rate differs, which leaves the forward where it is.
+    """
+    shift = point.get("shift", mpf(0))
+    common = {k: point[k] for k in ("expiry", "volatility", "rate", "is_call")}
+    inputs = {"spot": point["forward"] + shift, "strike": point["strike"] + shift, "dividend_yield": point["rate"]}
+    results = _black_scholes({**common, **inputs})
+    del results["dividend_rho"]
+    by_shift = {"d price / d shift": _own(results["delta"][0] + results["dual_delta"][0])} if "shift" in point else {}
+    return {**results, "rho": _own(-point["expiry"] * results["price"][0]), **by_shift}
 
 
 def _bachelier(point: Point) -> Terms:
-    """Bachelier's price, its volatility in currency per square root of a year, and its first derivatives."""
+    """Price and Greeks under Bachelier's model; its volatility is in currency per square root of a year."""
     F, K, T, vol, r = (point[k] for k in ("forward", "strike", "expiry", "volatility", "rate"))
     s, root = 1 if point["is_call"] else -1, mp.sqrt(T)
-    d = (F - K) / (vol * root)
+    v = vol * root
+    d = (F - K) / v
+    dd, once = d * d, 1 / (2 * T)
     D, n, N = mp.exp(-r * T), mp.npdf(d), mp.ncdf(s * d)
-    price = D * (s * (F - K) * N + vol * root * n)
-    by_expiry = D * vol * n / (2 * root)
+    price, vega, gamma, decay = D * (s * (F - K) * N + v * n), D * root * n, D * n / v, D * vol * n / (2 * root)
     return {
         "price": _own(price),
-        "d price / d forward": _own(s * D * N),
-        "d price / d strike": _own(-s * D * N),
-        "d price / d volatility": _own(D * root * n),
-        "d price / d expiry": (by_expiry - r * price, by_expiry + abs(r) * price),
-        "d price / d rate": _own(-T * price),
+        "delta": _own(s * D * N),
+        "gamma": _own(gamma),
+        "vega": _own(vega),
+        "theta": (r * price - decay, abs(r) * price + decay),
+        "rho": _own(-T * price),
+        "vanna": (-D * n * d / vol, D * n * (1 + abs(d)) / vol),
+        "volga": (vega * dd / vol, vega * (1 + dd) / vol),
+        "charm": (s * r * D * N + D * n * d * once, abs(r) * D * N + D * n * abs(d) * once),
+        "veta": (vega * (r - (1 + dd) * once), vega * (abs(r) + (1 + dd) * once)),
+        "speed": (-gamma * d / v, gamma * (1 + abs(d)) / v),
+        "zomma": (gamma * (dd - 1) / vol, gamma * (dd + 1) / vol),
+        "color": (gamma * (r + (1 - dd) * once), gamma * (abs(r) + (1 + dd) * once)),
+        "ultima": (vega * dd * (dd - 3) / vol**2, vega * (1 + dd * dd) / vol**2),
+        "dual_delta": _own(-s * D * N),
+        "dual_gamma": _own(gamma),
     }
 
 
-def _digital(point: Point) -> Terms:
-    """One unit of cash, or the asset, if the option ends in the money; with the derivatives by spot and volatility."""
-    S, K, T, vol = (point[k] for k in ("spot", "strike", "expiry", "volatility"))
-    r, q, s = point["rate"], point["dividend_yield"], 1 if point["is_call"] else -1
-    v = vol * mp.sqrt(T)
-    d1 = (mp.log(S / K) + (r - q) * T) / v + v / 2
-    d2 = d1 - v
-    Dq, Dr, n1, n2 = mp.exp(-q * T), mp.exp(-r * T), mp.npdf(d1), mp.npdf(d2)
-    N1 = mp.ncdf(s * d1)
-    return {
-        "cash": _own(Dr * mp.ncdf(s * d2)),
-        "asset": _own(S * Dq * N1),
-        "d cash / d spot": _own(s * Dr * n2 / (S * v)),
-        "d cash / d volatility": (-s * Dr * n2 * d1 / vol, Dr * n2 * (1 + abs(d1)) / vol),
-        "d asset / d spot": (Dq * (N1 + s * n1 / v), Dq * (N1 + n1 / v)),
-        "d asset / d volatility": (-s * S * Dq * n1 * d2 / vol, S * Dq * n1 * (1 + abs(d2)) / vol),
+def _cash(point: Point) -> Terms:
+    """Price and Greeks of one unit of cash if the option ends in the money."""
+    K, T, r, s = point["strike"], point["expiry"], point["rate"], 1 if point["is_call"] else -1
+    root, d1, d2 = _distances(point)
+    v, D = point["volatility"] * root, mp.exp(-r * T)
+    price, moved = D * mp.ncdf(s * d2), s * D * mp.npdf(d2)
+    slope = (r - point["dividend_yield"]) / v - d1 / (2 * T)  # derivative of d2 by T
+
+    def delta(at: Point) -> Any:
+        root, _, d2 = _distances(at)
+        return s * mp.exp(-r * at["expiry"]) * mp.npdf(d2) / (at["spot"] * at["volatility"] * root)
+
+    def vega(at: Point) -> Any:
+        _, d1, d2 = _distances(at)
+        return -s * mp.exp(-r * at["expiry"]) * mp.npdf(d2) * d1 / at["volatility"]
+
+    def dual_delta(at: Point) -> Any:
+        return -delta(at) * at["spot"] / at["strike"]
+
+    by = _differentiate(point)
+    results = {
+        "price": price,
+        "delta": delta(point),
+        "gamma": by(delta, "spot"),
+        "vega": vega(point),
+        "theta": r * price - moved * slope,
+        "rho": T * (moved / v - price),
+        "dividend_rho": -T * moved / v,
+        "vanna": by(vega, "spot"),
+        "volga": by(vega, "volatility"),
+        "charm": -by(delta, "expiry"),
+        "veta": -by(vega, "expiry"),
+        "speed": by(delta, "spot", "spot"),
+        "zomma": by(delta, "spot", "volatility"),
+        "color": -by(delta, "spot", "expiry"),
+        "ultima": by(vega, "volatility", "volatility"),
+        "dual_delta": -moved / (K * v),
+        "dual_gamma": by(dual_delta, "strike"),
     }
+    return {name: _own(value) for name, value in results.items()}
+
+
+def _asset(point: Point) -> Terms:
+    """Price and Greeks of the asset if the option ends in the money."""
+    S, K, T, q, s = (*(point[k] for k in ("spot", "strike", "expiry", "dividend_yield")), 1 if point["is_call"] else -1)
+    root, d1, d2 = _distances(point)
+    v, D = point["volatility"] * root, mp.exp(-q * T)
+    exercised, moved = D * mp.ncdf(s * d1), s * D * mp.npdf(d1)
+    slope = (point["rate"] - q) / v - d2 / (2 * T)  # derivative of d1 by T
+
+    def density(at: Point) -> Any:
+        root, d1, _ = _distances(at)
+        return s * mp.exp(-q * at["expiry"]) * mp.npdf(d1) / (at["volatility"] * root)
+
+    def gamma(at: Point) -> Any:
+        root, d1, _ = _distances(at)
+        return density(at) / at["spot"] * (1 - d1 / (at["volatility"] * root))
+
+    def vega(at: Point) -> Any:
+        root, _, d2 = _distances(at)
+        return -density(at) * at["spot"] * d2 * root
+
+    def dual_delta(at: Point) -> Any:
+        return -density(at) * at["spot"] / at["strike"]
+
+    by = _differentiate(point)
+    results = {
+        "price": S * exercised,
+        "delta": exercised + moved / v,
+        "gamma": gamma(point),
+        "vega": vega(point),
+        "theta": S * (q * exercised - moved * slope),
+        "rho": S * moved * T / v,
+        "dividend_rho": -S * T * (exercised + moved / v),
+        "vanna": by(vega, "spot"),
+        "volga": by(vega, "volatility"),
+        "charm": q * exercised - moved * slope - by(density, "expiry"),
+        "veta": -by(vega, "expiry"),
+        "speed": by(gamma, "spot"),
+        "zomma": by(gamma, "volatility"),
+        "color": -by(gamma, "expiry"),
+        "ultima": by(vega, "volatility", "volatility"),
+        "dual_delta": -S * moved / (K * v),
+        "dual_gamma": by(dual_delta, "strike"),
+    }
+    return {name: _own(value) for name, value in results.items()}
+
+
+def _differentiate(point: Point) -> Callable[..., Any]:
+    """Differentiate functions at a point by central differences, with digits to spare for what they cancel.
+
+    For functions that are all density, without a constant beside which they may be tiny. A step moves d1 and d2 by less
+    than 1e-20, so that what is neglected is below 1e-35 of the result.
+    """
+    root, d1, d2 = _distances(point)
+    step = mpf(10) ** -20 * min(point["volatility"] * root, 1) / (1 + d1 * d1 + d2 * d2)
+
+    def by(function: Callable[[Point], Any], *names: str) -> Any:
+        def difference(at: Point, names: tuple[str, ...]) -> Any:
+            if not names:
+                return function(at)
+            name, *rest = names
+            width = point[name] * step
+            up, down = ({**at, name: at[name] + sign * width} for sign in (1, -1))
+            return (difference(up, tuple(rest)) - difference(down, tuple(rest))) / (2 * width)
+
+        with mp.workdps(DIGITS + 90):
+            return difference(point, names)
+
+    return by
 
 
 def _implied(model: Formulas, derivatives: Mapping[str, str], vega: str) -> Formulas:
@@ -266,7 +363,7 @@ def _implied(model: Formulas, derivatives: Mapping[str, str], vega: str) -> Form
 
 # Which result is the price's derivative by which input.
 SPOT = {"spot": "delta", "strike": "dual_delta", "rate": "rho", "dividend_yield": "dividend_rho"}
-FORWARD = {k: f"d price / d {k}" for k in ("forward", "strike", "rate")}
+FORWARD = {"forward": "delta", "strike": "dual_delta", "rate": "rho"}
 
 KINDS: dict[str, Formulas] = {
     "normal": _normal,
@@ -278,11 +375,12 @@ KINDS: dict[str, Formulas] = {
     "black76": _black76,
     "displaced": _black76,
     "bachelier": _bachelier,
-    "digital": _digital,
+    "cash-or-nothing": _cash,
+    "asset-or-nothing": _asset,
     "black_scholes implied": _implied(_first_order, SPOT, "vega"),
-    "black76 implied": _implied(_black76, FORWARD, "d price / d volatility"),
-    "displaced implied": _implied(_black76, FORWARD, "d price / d volatility"),
-    "bachelier implied": _implied(_bachelier, FORWARD, "d price / d volatility"),
+    "black76 implied": _implied(_black76, FORWARD, "vega"),
+    "displaced implied": _implied(_black76, FORWARD, "vega"),
+    "bachelier implied": _implied(_bachelier, FORWARD, "vega"),
 }  # fmt: skip
 
 # Left without conditioning, to save time.
