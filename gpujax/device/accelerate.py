@@ -26,8 +26,10 @@ from gpujax.errors import InputError, InputTypeError
 
 __all__ = ["Plan", "accelerate"]
 
-# Plans remembered per accelerated function; the oldest goes first.
-_MOST_PLANS = 1024
+# Plans and programs remembered per accelerated function; the oldest go first.
+_MOST_REMEMBERED = 1024
+
+_NUMPY_SCALARS = frozenset({np.float64, np.float32, np.bool_})
 
 # Set while a plan is carried out: what is traced then has been found to fit.
 _planned: contextvars.ContextVar[bool] = contextvars.ContextVar("planned", default=False)
@@ -56,7 +58,8 @@ def accelerate(
         input is kept. Called while JAX traces (inside `jit`, `vmap`, `grad`) it is `fn` itself under the precision policy. The
         attribute `plans()` lists what was decided for calls that needed a decision (`Plan`).
 
-    Edges: an empty batch gives empty results; a batch smaller than the number of devices is padded. On several hosts
+    Edges: an empty batch gives empty results; a batch smaller than the number of devices is padded. If the configuration has one
+        device and that is JAX's default, nothing is moved: JAX arrays committed to another are computed there. On several hosts
         (`jax.distributed`) each host brings its own part of the batch, of the same size on each; NumPy results are that part, JAX
         results one array over all hosts (their parts must divide by the host's devices). There `batch_limit` alone makes chunks.
 
@@ -99,7 +102,7 @@ def accelerate(
                     traced[name] = value
                 elif kind is bool or kind is str:
                     fixed += ((name, kind, value),)
-                elif kind is numpy_array and value.size < host_arrays.BLOCK_ELEMENTS:
+                elif kind in _NUMPY_SCALARS or (kind is numpy_array and value.size < host_arrays.BLOCK_ELEMENTS):
                     traced[name] = value
                     on_host = True
                 else:
@@ -152,7 +155,7 @@ class _Runner:
         self.jitted: dict[Any, Callable[..., Any]] = {}
         self.programs: dict[Any, Callable[..., Any]] = {}
         self.prepared: dict[Any, _Prepared] = {}
-        self.quick = self.layout.mesh is None and self.layout.is_default and config.batch_limit is None
+        self.quick = self.layout.mesh is None and self.layout.is_default
         # A function may say which of its arguments select code (an attribute, `static`); then Python's integers and booleans are
         # numbers everywhere else, as they are to the function itself.
         declared = getattr(fn, "static", None)
@@ -173,7 +176,8 @@ class _Runner:
             batch = self.batch(Call(args, kwargs, fixed))
             if not _planned.get() and batch.size is not None and batch.size > 1:
                 traced, treedef = jax.tree.flatten((args, kwargs))
-                if planning.worth_planning(batching.of_leaves(function, treedef), traced, self.config, self.layout):
+                bound = batching.of_leaves(function, treedef)
+                if planning.worth_planning(bound, traced, batch, self.config, self.layout):
                     raise _TooLarge
             results = function(*args, **kwargs)
             batching.check_results(self.name, results, batch)
@@ -221,7 +225,7 @@ class _Runner:
             bound = self.bound(call.fixed, treedef)
             plan = planning.decide(self.name, bound, traced, batch, self.config, self.layout, to_host)
             plan = plan._replace(waits=plan.waits or self.cautious)
-            prepared = self._remember(key, self._prepare(plan, call.fixed, treedef, batch, traced, to_host))
+            prepared = _remember(self.prepared, key, self._prepare(plan, call.fixed, treedef, batch, traced, to_host))
         token = _planned.set(True)
         try:
             while True:
@@ -234,7 +238,7 @@ class _Runner:
                 # Outside the handler: its traceback would keep the failed attempt's arrays alive.
                 plan = planning.with_less(self.name, prepared.plan, message)
                 _, fixed, treedef, batch, *_ = prepared
-                prepared = self._remember(key, self._prepare(plan, fixed, treedef, batch, traced, to_host))
+                prepared = _remember(self.prepared, key, self._prepare(plan, fixed, treedef, batch, traced, to_host))
         finally:
             _planned.reset(token)
 
@@ -259,16 +263,12 @@ class _Runner:
         share = programs.share(batch.size, self.layout)  # pyright: ignore[reportArgumentType]
         loop = None if plan.chunk is None or (to_host and self.layout.hosts == 1) else (share, plan.chunk)
         key = (fixed, treedef, batch.axes, results.axes, loop)
-        if key not in self.programs:
+        program = self.programs.get(key)
+        if program is None:
             local = batching.in_chunks(bound, batch, results, *(loop or (1, 1)))
-            self.programs[key] = programs.compile_program(local, batch, results, self.layout)
-        return _Prepared(plan, fixed, treedef, batch, results, self.programs[key])
-
-    def _remember(self, key: Any, prepared: _Prepared) -> _Prepared:
-        while len(self.prepared) >= _MOST_PLANS and key not in self.prepared:
-            self.prepared.pop(next(iter(self.prepared)), None)
-        self.prepared[key] = prepared
-        return prepared
+            compiled = programs.compile_program(local, batch, results, self.layout)
+            program = _remember(self.programs, key, compiled)
+        return _Prepared(plan, fixed, treedef, batch, results, program)
 
     def _carry_out(self, prepared: _Prepared, traced: list[Any], to_host: bool) -> Any:
         plan, _, _, batch, results, program = prepared
@@ -308,6 +308,13 @@ class _Runner:
 
         host_arrays.stream(run, traced, batch.axes, blocks, values, results.axes)
         return values
+
+
+def _remember(store: dict[Any, Any], key: Any, value: Any) -> Any:
+    while len(store) >= _MOST_REMEMBERED and key not in store:
+        store.pop(next(iter(store)), None)
+    store[key] = value
+    return value
 
 
 def _name(fn: Callable[..., Any]) -> str:

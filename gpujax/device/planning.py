@@ -114,8 +114,12 @@ def decide(
     )
 
 
-def worth_planning(bound: Callable[..., Any], traced: Sequence[Any], config: DeviceConfig, layout: Layout) -> bool:
-    """Whether a call may need so much memory that it should be planned before it runs; called while JAX traces it."""
+def worth_planning(
+    bound: Callable[..., Any], traced: Sequence[Any], batch: Batch, config: DeviceConfig, layout: Layout
+) -> bool:
+    """Whether a call may have to be divided or waited for, and so be planned before it runs; asked while JAX traces it."""
+    if config.batch_limit is not None and batch.size is not None and batch.size > config.batch_limit:
+        return True
     return _estimate(bound, traced) > _worth_waiting(_budget(config, layout))
 
 
