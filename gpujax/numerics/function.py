@@ -5,9 +5,10 @@
 """
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ import numpy as np
 from gpujax.errors import InputError, InputTypeError, PrecisionWarning
 
 __all__ = ["floating_inputs", "market_function"]
+
+# What `jax.jit` takes as an array, tracers included.
+_ARRAYS = (np.ndarray, np.generic, jax.Array)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,13 +38,15 @@ def market_function(function: Function | None = None, *, static: tuple[str, ...]
     compiled = jax.jit(function, static_argnames=static)
 
     @functools.wraps(function)
-    def call(**arguments: Any) -> Any:
+    def call(*positional: Any, **arguments: Any) -> Any:
+        if positional:
+            _explain_names(function)
         if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
             _warn_once_if_rounded(function.__name__, arguments)
         try:
             return compiled(**arguments)
-        except TypeError as error:
-            _explain(function.__name__, {k: v for k, v in arguments.items() if k not in static}, error)
+        except (TypeError, ValueError) as error:
+            _explain(function.__name__, arguments, static, error)
             raise
 
     call.jitted = compiled  # pyright: ignore[reportAttributeAccessIssue]
@@ -91,6 +97,8 @@ def _check_kind(name: str, value: Any) -> None:
         raise InputTypeError(f"{name}: {_describe(value)}; expected floating-point numbers")
     if isinstance(value, (int, float)):
         return
+    if isinstance(value, complex):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected real numbers")
     dtype = getattr(value, "dtype", None)
     if dtype is None or not hasattr(value, "shape"):
         raise InputTypeError(
@@ -106,20 +114,47 @@ def _check_kind(name: str, value: Any) -> None:
 
 
 def _describe(value: Any) -> str:
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
+    if isinstance(value, _ARRAYS):
         return f"{value.dtype} array of shape {tuple(value.shape)}"
-    return f"{type(value).__name__} {value!r:.60}"
+    return f"{type(value).__name__} {' '.join(repr(value).split())[:60]}"
 
 
-def _explain(function: str, inputs: dict[str, Any], error: TypeError) -> None:
-    """Raise the error that names the argument which `jax.jit` could not take, if there is one."""
-    if isinstance(error, InputTypeError):
-        return
-    for name, value in inputs.items():
+def _explain(function: str, arguments: dict[str, Any], static: tuple[str, ...], error: Exception) -> None:
+    """Raise the error that names the argument which `jax.jit` could not take, if there is one.
+
+    The arguments are checked again as the caller gave them: while tracing, the elements of a list are tracers.
+    """
+    cause = None if isinstance(error, InputTypeError) else error
+    for name, value in arguments.items():
+        if name in static:
+            if isinstance(value, (list, set, np.ndarray)):
+                raise InputTypeError(
+                    f"{function}: {name}: {_describe(value)}; expected a tuple: pass tuple({name})"
+                ) from cause
+            continue
         try:
             _check_kind(name, value)
+            _check_container(name, value)
         except InputTypeError as named:
-            raise InputTypeError(f"{function}: {named}") from error
+            raise InputTypeError(f"{function}: {named}") from cause
+
+
+def _check_container(name: str, value: Any) -> None:
+    """Reject what looks like an array but is none to JAX: a pandas Series, a masked array, an unusual byte order."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputTypeError(f"{name}: masked array; expected a plain array: pass {name}.filled(np.nan)")
+    if not isinstance(value, (int, float, *_ARRAYS)):
+        raise InputTypeError(f"{name}: {_describe(value)}; expected a number or an array: pass np.asarray({name})")
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and (dtype.itemsize > 8 or not dtype.isnative):
+        raise InputTypeError(
+            f"{name}: {_describe(value)} (dtype {dtype.str}); expected float32 or float64: pass {name}.astype(float)"
+        )
+
+
+def _explain_names(function: Callable[..., Any]) -> NoReturn:
+    names = ", ".join(f"{name}=..." for name in inspect.signature(function).parameters)
+    raise InputTypeError(f"{function.__name__}: takes its inputs by name: {function.__name__}({names})")
 
 
 def _warn_once_if_rounded(function: str, arguments: dict[str, Any]) -> None:

@@ -56,8 +56,10 @@ GREEKS: tuple[str, ...] = Greeks._fields
 def select(values: dict[str, jax.Array], which: tuple[str, ...]) -> Greeks:
     """Keep the Greeks asked for; the compiler drops the work behind the others.
 
-    Raises: InputError for a name that is not a Greek.
+    Raises: InputError for a name that is not a Greek, or for one name in place of a tuple of names.
     """
+    if isinstance(which, str):
+        raise InputError(f"which: one string, {which!r}; expected a tuple of names: pass which=({which!r},)")
     unknown = [name for name in which if name not in GREEKS]
     if unknown:
         raise InputError(f"which: unknown Greek {unknown[0]!r}; choose from {', '.join(GREEKS)}")
