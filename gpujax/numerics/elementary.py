@@ -139,7 +139,8 @@ class _Constants:
         # Adding 1.5 * 2^mantissa_bits to a small integer puts its two's complement into the low bits of the sum.
         self.magic = dtype(1.5 * 2.0**info.nmant)
         self.magic_bits = self.magic.view(self.integer)
-        self.upper_half_mask = ~((self.integer.type(1) << (self.mantissa_bits + 3) // 2) - self.integer.type(1))
+        # Leaves 26 (float32: 12) significant bits, whose square is exact; fewer would leave a tail too long for `exp`.
+        self.upper_half_mask = ~((self.integer.type(1) << (self.mantissa_bits + 2) // 2) - self.integer.type(1))
         self.tiny, self.minus_two = info.tiny, dtype(-2)
         self.log2_e = dtype(1 / np.log(2))
         self.ln2_high = dtype(ln2_high)  # ends in zeros: times an exponent it is exact

@@ -26,7 +26,7 @@ _U_TO_X = 2 * (_C + Z_MIN) / _C  # maps u in (0, u_max] onto x in (-1, 1]
 
 @jax.custom_jvp
 def mills_ratio(z: jax.Array) -> jax.Array:
-    """M(z) for z >= Z_MIN; relative error below 2e-15 in float64, 3e-7 in float32."""
+    """M(z) for z >= Z_MIN; relative error below 2e-15 in float64, 1.5e-6 in float32."""
     u = _C / (_C + z)
     return u * evaluate(_COEFFICIENTS[z.dtype.name], _U_TO_X * u - 1)
 
@@ -42,7 +42,7 @@ def _mills_ratio_jvp(primals, tangents):
 def mills_ratio_and_slope(z: jax.Array, width: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(M(z), [M(z) - M(z + width)] / width) for z >= Z_MIN and width >= 0; at width 0 the slope is -M'(z) = 1 - z M(z).
 
-    Relative error of both below 5e-15 in float64, 1e-6 in float32.
+    Relative error of both below 5e-15 in float64, 1.5e-6 in float32; that of the slope's own derivatives grows like z² eps.
     """
     one = jnp.ones_like(z)
     return mills_difference(z, z + width, one, one)
@@ -54,10 +54,13 @@ def _mills_ratio_and_slope_jvp(primals, tangents):
     m, slope = mills_ratio_and_slope(z, width)
     zero = jnp.zeros_like(z)
     near, far = mills_ratio_and_slope(z, zero)[1], mills_ratio_and_slope(z + width, zero)[1]
-    # At width 0 the derivatives are -M'' = z near - M and half of it.
-    safe = jnp.where(width > 0, width, jnp.ones_like(width))
-    by_z = jnp.where(width > 0, (far - near) / safe, z * near - m)
-    by_width = jnp.where(width > 0, (far - slope) / safe, 0.5 * (z * near - m))
+    # M' = z M - 1 at both ends turns the difference of the slopes into one that does not depend on the width being large.
+    by_z = z * slope - (m - width * slope)
+    # Two terms of the series where far - slope would cancel: -M''/2 - width M'''/3
+    bend = z * near - m
+    short = width < 3 * np.finfo(width.dtype).eps ** (1 / 3)
+    series = 0.5 * bend + width * ((z * bend + 2 * near) / 3)
+    by_width = jnp.where(short, series, (far - slope) / jnp.where(short, jnp.ones_like(width), width))
     return (m, slope), (-near * dz, by_z * dz + by_width * dwidth)
 
 

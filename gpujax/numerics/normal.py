@@ -118,7 +118,8 @@ def _erfcx_jvp(primals, tangents):
     # Above zero the slope 2 x erfcx(x) - 2/√π would cancel; it is -2/√π times that of the Mills ratio.
     z = 1.4142135623730951 * jnp.clip(x, 0, _far(x) / 2)
     above = -1.1283791670955126 * mills_ratio_and_slope(z, jnp.zeros_like(z))[1]
-    below = 2 * x * erfcx(jnp.minimum(x, 0)) - 1.1283791670955126
+    low = jnp.minimum(x, 0)  # in both places: an infinity times the zero slope of the other would be NaN
+    below = 2 * low * erfcx(low) - 1.1283791670955126
     return erfcx(x), jnp.where(x < 0, below, above) * dx
 
 
