@@ -1,12 +1,13 @@
 """The harness: agreement comes before timing, ratios are what they say, failures of peers are listed and not hidden."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks.harness import measure as measure_module
 from benchmarks.harness.facts import Limits
 from benchmarks.harness.measure import Absent, Contestant, Tolerance, Workload, measure
 from benchmarks.harness.peers import load
@@ -15,11 +16,28 @@ from benchmarks.harness.report import comparisons, headline, print_absent, print
 REFERENCE = np.arange(4.0)
 
 
-def contestant(name, *, seconds=0.0, answer=REFERENCE, error=None, **more):
+class Clock:
+    """Time that passes only when somebody works, so that nothing here depends on how busy the machine is."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+CLOCK = Clock()
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    monkeypatch.setattr(measure_module, "time", SimpleNamespace(perf_counter=CLOCK.perf_counter))
+
+
+def contestant(name, *, seconds=1e-6, answer=REFERENCE, error=None, **more):
     def call():
         if error is not None:
             raise error
-        time.sleep(seconds)
+        CLOCK.now += seconds
         return answer
 
     return Contestant(name, "how", call, answer.size, lambda got: {"x": got}, **more)
@@ -35,17 +53,37 @@ def run(row, rounds=3):
 
 def test_ratios_are_those_of_the_times():
     result = run(workload(contestant("ours", seconds=0.001, ours=True), contestant("peer", seconds=0.004)))
-    ratio = comparisons(result)["ours"]["fastest_peer"]["ratio"]
-    assert 2.0 < ratio < 6.0
+    comparison = comparisons(result)["ours"]["fastest_peer"]
+    assert comparison["ratio"] == pytest.approx(4.0)
+    assert comparison["quartiles_of_rounds"] == pytest.approx([4.0, 4.0])
     assert [len(outcome.times) for outcome in result.outcomes] == [3, 3]
 
 
 def test_times_are_per_item_and_repeated_until_a_sample_is_long_enough():
-    result = run(workload(contestant("ours", seconds=0.002, ours=True), contestant("quick")))
+    result = run(workload(contestant("ours", seconds=0.002, ours=True), contestant("quick", seconds=1e-6)))
     slow, quick = result.outcomes
-    assert slow.median == pytest.approx(0.002 / REFERENCE.size, rel=0.5)
+    assert slow.median == pytest.approx(0.002 / REFERENCE.size)
     assert slow.repeats == 1
-    assert quick.repeats > 1
+    assert quick.median == pytest.approx(1e-6 / REFERENCE.size)
+    assert 100 <= quick.repeats <= 200
+
+
+def test_rounds_are_compared_with_themselves():
+    # A machine that is ten times slower in every second round slows both alike.
+    slow = [1.0, 10.0] * 10
+
+    def drifting(name, seconds, **more):
+        calls = iter(slow)
+
+        def call():
+            CLOCK.now += seconds * next(calls, 1.0)
+            return REFERENCE
+
+        return Contestant(name, "how", call, REFERENCE.size, lambda got: {"x": got}, **more)
+
+    result = run(workload(drifting("ours", 1.0, ours=True), drifting("peer", 3.0)), rounds=6)
+    assert comparisons(result)["ours"]["fastest_peer"]["ratio"] == pytest.approx(3.0)
+    assert comparisons(result)["ours"]["fastest_peer"]["quartiles_of_rounds"] == pytest.approx([3.0, 3.0])
 
 
 def test_a_peer_that_disagrees_is_marked_and_never_the_one_to_beat():
