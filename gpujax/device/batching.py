@@ -230,7 +230,9 @@ def in_chunks(bound: Callable[..., Any], batch: Batch, results: Results, size: i
 
     def chunked(*traced: Any) -> list[jax.Array]:
         def part(index: jax.Array, written: list[jax.Array]) -> list[jax.Array]:
-            start = jnp.minimum(index * chunk, size - chunk)
+            start = (
+                index * chunk
+            )  # the slices below move a start that leaves too few entries back by as many as are missing
             pieces = [
                 leaf if axis is None else lax.dynamic_slice_in_dim(leaf, start, chunk, axis)
                 for leaf, axis in zip(traced, batch.axes, strict=True)

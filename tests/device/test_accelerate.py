@@ -514,9 +514,9 @@ def test_chunks_fit_in_memory(config, convert, short_of_memory):
     (plan,) = function.plans()
     assert plan.budget == 4_000_000
     assert plan.memory.per_entry >= 8_192
-    assert 1 < plan.chunk < 600
-    assert plan.memory.bytes(plan.chunk) <= plan.budget
-    assert plan.memory.bytes(2 * plan.chunk) > plan.budget / (2 if isinstance(result, np.ndarray) else 1) * 0.9
+    # Two chunks of a stream are under way at once.
+    room = plan.budget // 2 if isinstance(result, np.ndarray) else plan.budget - x.nbytes
+    assert plan.memory.bytes(plan.chunk) <= room < plan.memory.bytes(2 * plan.chunk)
     np.testing.assert_allclose(result, jax.jit(wide)(x), rtol=1e-14)
     np.testing.assert_array_equal(function(convert(x)), result)
 
