@@ -73,8 +73,9 @@ def accelerate(
     Warns: PrecisionWarning, once, if float64 arrays come while JAX's 64-bit mode is off and the policy is float64.
 
     >>> import jax.numpy as jnp, numpy as np
-    >>> from gpujax.device import DeviceConfig
-    >>> discount = accelerate(lambda *, rate, expiry: jnp.exp(-rate * expiry), DeviceConfig())
+    >>> import gpujax as gj
+    >>> gj.configure()  # doctest: +SKIP
+    >>> discount = gj.accelerate(lambda *, rate, expiry: jnp.exp(-rate * expiry), gj.DeviceConfig())
     >>> discount(rate=np.zeros(2), expiry=1.5)
     array([1., 1.])
     """

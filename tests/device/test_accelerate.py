@@ -1,7 +1,9 @@
 """`accelerate`: the same values on any number of devices, whatever is sharded, padded, cut or streamed on the way."""
 
+import doctest
 import functools
 import gc
+import importlib
 import inspect
 import os
 import socket
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpujax.device import DeviceConfig, accelerate, batching, configure, memory, planning
+from gpujax.device import DeviceConfig, accelerate, batching, memory, planning
 from gpujax.device.host_arrays import BLOCK_ELEMENTS
 from gpujax.errors import DeviceError, InputError, InputTypeError
 from gpujax.pricing import black_scholes
@@ -428,17 +430,23 @@ def test_looks_like_the_function_itself():
     assert accelerate(functools.partial(value, strike=100.0), ONE)(spot=np.ones(3), expiry=1.0).shape == (3,)
 
 
-def test_configuration_in_force_is_the_default(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    config = configure(SHARD_MAP)
+def test_configuration_in_force_is_the_default(monkeypatch):
+    monkeypatch.setattr(sys.modules["gpujax.device.accelerate"], "current_config", lambda: SHARD_MAP)
     function = accelerate(value)
-    assert len(function(**on_device(market(8))).sharding.device_set) == config.device_count
+    assert len(function(**on_device(market(8))).sharding.device_set) == 8
 
 
 def test_a_missing_device_is_named_at_the_first_call():
     function = accelerate(value, DeviceConfig(device_ids=(12,)))
     with pytest.raises(DeviceError, match="cpu device 12 is not there"):
         function(**market(2))
+
+
+@pytest.mark.parametrize("name", ["accelerate", "precision", "mesh", "memory", "host_arrays"])
+def test_examples_in_docstrings(name):
+    results = doctest.testmod(importlib.import_module(f"gpujax.device.{name}"))
+    assert results.attempted
+    assert not results.failed
 
 
 # --- nothing more than needed ---
