@@ -14,7 +14,7 @@ examples:
   gpujax detect --write                  write the choice to ./gpujax.yaml, which every later run reads; edit any line
                                          of it, delete a line to have that field chosen automatically again
   gpujax detect --write profiles/a.yaml  another file; use it with GPUJAX_CONFIG=profiles/a.yaml
-  gpujax detect --measure                measure the device (a few seconds): what was measured overrules published tables
+  gpujax detect --measure                measure the device (a few seconds): that overrules published tables
   gpujax detect --json | jq .configuration.platform
 """
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.write is not None:
         _write(config.to_yaml(), options.write, force=options.force)
     if options.json:
-        found = {"hardware": hardware.to_dict(), "configuration": config.to_dict()}
+        found: dict[str, Any] = {"hardware": hardware.to_dict(), "configuration": config.to_dict()}
         found["card"] = None if card is None else card.to_dict()
         found["written"] = None if options.write is None else str(options.write)
         print_json(found)

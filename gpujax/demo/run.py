@@ -1,7 +1,6 @@
 """What the demo does; `report` prints it."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +129,7 @@ def _expiries(analysis: Any) -> list[dict[str, Any]]:
 def _draw(analysis: Any, folder: Path) -> list[Path]:
     title = "DAX, 5 July 2002: "
     pictures = {
-        "smile": (analysis.plot_smile, {"x": "log_moneyness", "columns": 4}, "implied volatility by expiry"),
+        "smile": (analysis.plot_smile, {"x": "log_moneyness"}, "implied volatility by expiry"),
         "term_structure": (analysis.plot_term_structure, {}, "term structure"),
         "surface": (analysis.plot_surface, {"width": 2.0}, "implied volatility surface"),
     }
@@ -160,7 +159,7 @@ class _Compilations:
         jax.monitoring.unregister_event_duration_listener(self._on_duration)
         jax.monitoring.unregister_event_listener(self._on_event)
 
-    def _on_duration(self, event: str, _: float, **__: Mapping[str, Any]) -> None:
+    def _on_duration(self, event: str, duration_secs: float, **_: Any) -> None:
         self.programs += event == "/jax/core/compile/backend_compile_duration"
 
     def _on_event(self, event: str, **_: Any) -> None:

@@ -138,7 +138,7 @@ class Adapter(Mapping[str, Adapted]):
         return f"Adapter({self._device}, {self._config.pricing_dtype}, {len(self)} components)"
 
     @property
-    def device(self) -> jax.Device:
+    def device(self) -> Any:
         """The first device that components run on; `jax.device_put(array, adapter.device)` brings data there."""
         return self._device
 

@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-import jax
-
 from gpujax.device import DeviceConfig, memory
 from gpujax.errors import InputTypeError
 
@@ -28,7 +26,7 @@ class GuideConfig(Mapping[str, Any]):
     use_flash_attention: whether attention runs fused: on a GPU, in 16 bits.
     """
 
-    def __init__(self, config: DeviceConfig, device: jax.Device) -> None:
+    def __init__(self, config: DeviceConfig, device: Any) -> None:
         fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
         half = config.model_dtype in ("bfloat16", "float16")
         self._values = {
@@ -60,7 +58,7 @@ class GuideConfig(Mapping[str, Any]):
         return f"GuideConfig({self._values!r})"
 
 
-def _batch_size(config: DeviceConfig, device: jax.Device) -> int | None:
+def _batch_size(config: DeviceConfig, device: Any) -> int | None:
     if config.batch_limit is not None:
         return config.batch_limit
     free = memory.free_memory(device, sharers=config.device_count)

@@ -49,8 +49,7 @@ def categories() -> dict[str, tuple[str, ...]]:
     return {category: tuple(names) for category, names in found.items()}
 
 
-# --- arguments
-# ----------------------------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------------------
 
 _SPOT = Argument(name="spot", meaning="price of the underlying now", unit="currency", least=0.0, above_least=True)
 _FORWARD = Argument(
@@ -77,8 +76,12 @@ _P = Argument(name="p", meaning="probability", least=0.0, greatest=1.0)
 
 _WHICH = Option(name="which", meaning="names of the Greeks to compute", choices=GREEKS, default=GREEKS, several=True)
 
-# --- rows
-# ---------------------------------------------------------------------------------------------------------------
+_ON_SPOT = (_SPOT, _STRIKE, _EXPIRY, _VOLATILITY, _RATE, _YIELD, _IS_CALL)
+_ON_FORWARD = (_FORWARD, _STRIKE, _EXPIRY, _VOLATILITY, _RATE, _IS_CALL)
+_SHIFTED = (_ANY_FORWARD, _ANY_STRIKE, _EXPIRY, _VOLATILITY, _SHIFT, _RATE, _IS_CALL)
+_NORMAL_MODEL = (_ANY_FORWARD, _ANY_STRIKE, _EXPIRY, _NORMAL_VOLATILITY, _RATE, _IS_CALL)
+
+# --- rows -----------------------------------------------------------------------------------------------------
 
 # A call to a GPU and back costs about 100 microseconds; a size is where the CPU takes as long.
 _LATENCY = "estimate: about 0.1 ms to a GPU and back, at {} ns an entry on two CPU cores"
@@ -95,14 +98,14 @@ def _model(
     """The rows of a model of European options: price, Greeks, implied volatility and its diagnosis."""
     smooth = tuple(a.name for a in arguments if not a.boolean)
     solved = (_PRICE, *(a for a in arguments if a.name != "volatility"))
-    by_price = tuple(a.name for a in solved if not a.boolean)
     volatility = {
         "category": "implied volatility",
         "arguments": solved,
         "example": examples.with_price(textbook_price, market),
-        "tolerance": {"float64": Tolerance(2e-13), "float32": Tolerance(1e-4)},
+        "tolerance": {"float64": Tolerance(1e-14), "float32": Tolerance(5e-6)},
         "least_size": 5_000,
         "least_size_why": _LATENCY.format(20),
+        "differentiable": tuple(a.name for a in solved if not a.boolean),
     }
     return (
         Component(
@@ -113,7 +116,7 @@ def _model(
             arguments=arguments,
             example=market,
             oracle=price_oracle(name),
-            tolerance={"float64": Tolerance(2e-13), "float32": Tolerance(1e-4, of_largest=1e-6)},
+            tolerance={"float64": Tolerance(2e-14), "float32": Tolerance(1e-5)},
             least_size=10_000,
             least_size_why=_LATENCY.format(10),
             differentiable=smooth,
@@ -127,7 +130,7 @@ def _model(
             options=(_WHICH,),
             example=market,
             oracle=greeks_oracle(name),
-            tolerance={"float64": Tolerance(1e-11, of_largest=1e-12), "float32": Tolerance(1e-3, of_largest=1e-4)},
+            tolerance={"float64": Tolerance(1e-13, of_largest=1e-13), "float32": Tolerance(1e-4, of_largest=1e-5)},
             least_size=5_000,
             least_size_why=_LATENCY.format(20),
             differentiable=smooth,
@@ -137,7 +140,6 @@ def _model(
             summary=f"Volatility that gives an option's price under {title}",
             function=module.implied_volatility,
             oracle=implied_volatility_oracle(name),
-            differentiable=by_price,
             **volatility,
         ),
         Component(
@@ -150,20 +152,35 @@ def _model(
     )
 
 
-def _digital(name: str, function: Any, summary: str, *more: Argument) -> Component:
-    arguments = (_SPOT, _STRIKE, _EXPIRY, _VOLATILITY, _RATE, _YIELD, _IS_CALL, *more)
-    return Component(
-        name=f"digital.{name}",
-        category="digital options",
-        summary=summary,
-        function=function,
-        arguments=arguments,
-        example=examples.spot_market,
-        oracle=price_oracle(name),
-        tolerance={"float64": Tolerance(2e-13), "float32": Tolerance(1e-4, of_largest=1e-6)},
-        least_size=10_000,
-        least_size_why=_LATENCY.format(10),
-        differentiable=tuple(a.name for a in arguments if not a.boolean and a.name != "cash"),
+def _digital(name: str, summary: str, price: Any, greeks: Any, *more: Argument) -> tuple[Component, ...]:
+    """The rows of a digital option: price and Greeks."""
+    both = {
+        "arguments": (*_ON_SPOT, *more),
+        "example": examples.spot_market,
+        "least_size": 10_000,
+        "least_size_why": _LATENCY.format(10),
+        "differentiable": tuple(a.name for a in _ON_SPOT if not a.boolean),
+    }
+    return (
+        Component(
+            name=f"digital.{name}",
+            category="option prices",
+            summary=summary,
+            function=price,
+            oracle=price_oracle(name),
+            tolerance={"float64": Tolerance(2e-14), "float32": Tolerance(1e-5)},
+            **both,
+        ),
+        Component(
+            name=f"digital.{name}_greeks",
+            category="Greeks",
+            summary=f"{summary}: price and partial derivatives to third order",
+            function=greeks,
+            options=(_WHICH,),
+            oracle=greeks_oracle(name),
+            tolerance={"float64": Tolerance(1e-13, of_largest=1e-13), "float32": Tolerance(1e-4, of_largest=1e-5)},
+            **both,
+        ),
     )
 
 
@@ -176,42 +193,31 @@ def _normal(name: str, summary: str, function: Any, argument: Argument, example:
         arguments=(argument,),
         example=example,
         oracle=normal_oracle(name),
-        tolerance={"float64": Tolerance(1e-14), "float32": Tolerance(2e-6)},
+        tolerance={"float64": Tolerance(5e-15), "float32": Tolerance(1e-6)},
         least_size=50_000,
         least_size_why=_LATENCY.format(2),
         differentiable=(argument.name,),
     )
 
 
-_ON_SPOT = (_SPOT, _STRIKE, _EXPIRY, _VOLATILITY, _RATE, _YIELD, _IS_CALL)
-_ON_FORWARD = (_FORWARD, _STRIKE, _EXPIRY, _VOLATILITY, _RATE, _IS_CALL)
-_SHIFTED = (_ANY_FORWARD, _ANY_STRIKE, _EXPIRY, _VOLATILITY, _SHIFT, _RATE, _IS_CALL)
-_NORMAL_MODEL = (_ANY_FORWARD, _ANY_STRIKE, _EXPIRY, _NORMAL_VOLATILITY, _RATE, _IS_CALL)
-
 _ROWS: tuple[Component, ...] = (
-    *_model(
-        "black_scholes", black_scholes, "Black-Scholes-Merton", examples.spot_market, _ON_SPOT, textbook.black_scholes
-    ),
+    *_model("black_scholes", black_scholes, "Black-Scholes-Merton", examples.spot_market, _ON_SPOT,
+            textbook.black_scholes),
     *_model("black76", black76, "Black (1976)", examples.forward_market, _ON_FORWARD, textbook.black76),
-    *_model(
-        "displaced", displaced, "a displaced (shifted) lognormal", examples.shifted_market, _SHIFTED, textbook.displaced
-    ),
-    *_model(
-        "bachelier", bachelier, "Bachelier's normal model", examples.bachelier_market, _NORMAL_MODEL, textbook.bachelier
-    ),
-    _digital("cash_or_nothing", digital.cash_or_nothing, "Option that pays a fixed amount in the money", _CASH),
-    _digital("asset_or_nothing", digital.asset_or_nothing, "Option that pays the underlying in the money"),
+    *_model("displaced", displaced, "a displaced (shifted) lognormal", examples.shifted_market, _SHIFTED,
+            textbook.displaced),
+    *_model("bachelier", bachelier, "Bachelier's normal model", examples.bachelier_market, _NORMAL_MODEL,
+            textbook.bachelier),
+    *_digital("cash_or_nothing", "Option that pays a fixed amount in the money", digital.cash_or_nothing,
+              digital.cash_or_nothing_greeks, _CASH),
+    *_digital("asset_or_nothing", "Option that pays the underlying in the money", digital.asset_or_nothing,
+              digital.asset_or_nothing_greeks),
     _normal("pdf", "Density of the standard normal distribution", normal.pdf, _X, examples.normal_arguments),
     _normal("cdf", "Standard normal distribution function", normal.cdf, _X, examples.normal_arguments),
-    _normal(
-        "log_cdf",
-        "Logarithm of the standard normal distribution function",
-        normal.log_cdf,
-        _X,
-        examples.normal_arguments,
-    ),
+    _normal("log_cdf", "Logarithm of the standard normal distribution function", normal.log_cdf, _X,
+            examples.normal_arguments),
     _normal("quantile", "Quantile of the standard normal distribution", normal.quantile, _P, examples.probabilities),
     _normal("erfcx", "Scaled complementary error function e^(x²) erfc(x)", normal.erfcx, _X, examples.normal_arguments),
-)
+)  # fmt: skip
 
 COMPONENTS: Mapping[str, Component] = MappingProxyType({row.name: row for row in _ROWS})
