@@ -93,7 +93,9 @@ def quantile(p: jax.Array) -> jax.Array:
 def _quantile_jvp(primals, tangents):
     (p,), (dp,) = primals, tangents
     x = quantile(p)
-    density = pdf(x)
+    # In the tails the density is the probability over the Mills ratio, which does not feel the rounding of x.
+    tail, z = jnp.minimum(p, 1 - p), jnp.minimum(jnp.abs(x), _far(x))
+    density = jnp.where(tail < 0.25, tail / mills_ratio(z), pdf(x))
     # At the ends the slope is infinite: the largest finite number stands for it.
     slope = jnp.where(density > 0, 1 / jnp.where(density > 0, density, jnp.ones_like(p)), np.finfo(p.dtype).max)
     return x, jnp.where(x == x, slope, x) * dp

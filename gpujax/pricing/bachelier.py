@@ -183,7 +183,9 @@ def _implied_jvp(primals, tangents):
     s = _implied_total_volatility(price, m, is_call)
     sign = jnp.where(is_call, jnp.ones_like(m), -jnp.ones_like(m))
     d = jnp.clip(m / at_least(s, floor(s)), -_LIMIT, _LIMIT)
-    density = pdf(d)
+    # The density from the time value it belongs to, which knows it better than d does: rounding s costs it d² of that.
+    time_value = price - at_least(sign * m, 0)
+    density = jnp.where(s > 0, time_value / at_least(s * _slope(jnp.abs(d)), np.finfo(s.dtype).tiny), pdf(d))
     return s, (d_price - sign * cdf(sign * d) * dm) / jnp.where(density > 0, density, jnp.nan)
 
 

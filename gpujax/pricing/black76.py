@@ -78,10 +78,11 @@ def implied_volatility_diagnosis(*, price, forward, strike, expiry, rate=0.0, is
 
 def price_on_forward(forward, strike, expiry, volatility, rate, is_call) -> jax.Array:
     """`price` on arrays of one dtype, for `displaced` as well."""
-    discount = exponential(-rate * expiry)
-    asset, cash, x = jnp.broadcast_arrays(forward * discount, strike * discount, log_ratio(forward, strike))
+    # Discounted last, so that the derivative by the rate is -T V to the last digit.
+    asset, cash, x = jnp.broadcast_arrays(forward, strike, log_ratio(forward, strike))
     value = lognormal.value(asset, cash, x, lognormal.total_volatility(volatility, expiry), is_call)
-    return jnp.where((forward > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0), value, jnp.nan)
+    valid = (forward > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)
+    return jnp.where(valid, exponential(-rate * expiry) * value, jnp.nan)
 
 
 def greeks_on_forward(forward, strike, expiry, volatility, rate, is_call, which) -> Greeks:
@@ -95,9 +96,9 @@ def greeks_on_forward(forward, strike, expiry, volatility, rate, is_call, which)
 
 def implied_on_forward(price, forward, strike, expiry, rate, is_call) -> Diagnosis:
     """`implied_volatility_diagnosis` on arrays of one dtype, for `displaced` as well."""
-    discount = exponential(-rate * expiry)
-    asset, cash, x = jnp.broadcast_arrays(forward * discount, strike * discount, log_ratio(forward, strike))
-    s = lognormal_implied.implied_total_volatility(price, asset, cash, x, is_call)
+    undiscounted = price * exponential(rate * expiry)
+    asset, cash, x = jnp.broadcast_arrays(forward, strike, log_ratio(forward, strike))
+    s = lognormal_implied.implied_total_volatility(undiscounted, asset, cash, x, is_call)
     vega = asset * lognormal.pdf(lognormal.d_plus_minus(x, s)[0])
     lower = jnp.maximum(jnp.where(is_call, asset - cash, cash - asset), 0)
-    return diagnose(price, s, vega, lower, jnp.where(is_call, asset, cash), expiry, (forward > 0) & (strike > 0))
+    return diagnose(undiscounted, s, vega, lower, jnp.where(is_call, asset, cash), expiry, (forward > 0) & (strike > 0))

@@ -36,12 +36,13 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
     # The out-of-the-money option: its leg that is larger, and its value; the smaller leg is their sum, which cancels nothing.
     far = computed_once(density * mills_ratio(z + s))
     otm = computed_once(otm_value(a, s, smaller, density))
-    near = far + otm
+    tail = computed_once(density * mills_ratio(jnp.abs(z)))
+    near, rest = jnp.where(z < 0, smaller - tail, tail), jnp.where(z < 0, tail, smaller - tail)
 
     # A N(φd1) and B N(φd2); those of the in-the-money option are what the other option leaves of each leg.
     above = x >= 0
-    asset_leg = jnp.where(is_call, jnp.where(above, asset - far, near), jnp.where(above, far, asset - near))
-    cash_leg = jnp.where(is_call, jnp.where(above, cash - near, far), jnp.where(above, near, cash - far))
+    asset_leg = jnp.where(is_call, jnp.where(above, asset - far, near), jnp.where(above, far, rest))
+    cash_leg = jnp.where(is_call, jnp.where(above, rest, far), jnp.where(above, near, cash - far))
     sign = jnp.where(is_call, jnp.ones_like(x), -jnp.ones_like(x))
     d1, d2 = jnp.where(above, z + s, -z), jnp.where(above, z, -z - s)
     product = z * (z + s)  # d1 d2
@@ -75,7 +76,8 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "theta": sign * (dividend_yield * asset_leg - rate * cash_leg) - decay,
         "rho": sign * expiry * cash_leg,
         "dividend_rho": -sign * expiry * asset_leg,
-        "dual_delta": -sign * jnp.where(cash > 0, cash_leg / safe_strike, jnp.where(x > 0, discount, jnp.zeros_like(x))),
+        "dual_delta": -sign
+        * jnp.where(cash > 0, cash_leg / safe_strike, jnp.where(x > 0, discount, jnp.zeros_like(x))),
         "dual_gamma": density / (safe_s * (safe_strike * safe_strike)) + infinite,
         **{name: jnp.where(kink, jnp.nan, v) for name, v in higher.items()},
     }
