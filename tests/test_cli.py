@@ -80,12 +80,13 @@ def test_the_module_runs_as_the_command():
     assert (done.returncode, done.stdout) == (0, "gpujax 0.1.0\n")
 
 
-def test_a_reader_that_leaves_is_no_error():
-    command = f"{sys.executable} -m gpujax components --json | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("what", ["--json", "normal.cdf"], ids=["much", "little"])
+def test_a_reader_that_leaves_is_no_error(what):
+    # Much output fails while it is printed, little when the interpreter ends.
+    command = f"{sys.executable} -m gpujax components {what} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "0"
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
+    assert done.stderr == ""
 
 
 def test_an_interruption_exits_with_130(capsys, monkeypatch):

@@ -18,8 +18,15 @@ _WIDE = 200
 
 def console() -> Console:
     """Standard output: as wide as the terminal, or wide enough for every table where it goes to a file or a pipe."""
-    made = Console(highlight=False, markup=False, emoji=False)
-    return made if made.is_terminal else Console(highlight=False, markup=False, emoji=False, width=_WIDE)
+    made = _Console(highlight=False, markup=False, emoji=False)
+    return made if made.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=_WIDE)
+
+
+class _Console(Console):
+    """A console that leaves it to `main` to answer a reader that has left."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def progress(text: str) -> Any:

@@ -118,15 +118,16 @@ def _numbers_of_list(component: Component, argument: Argument, value: Any) -> np
 
 def _of_one_rank(component: Component, arrays: dict[str, Any]) -> dict[str, Any]:
     """Arrays with leading axes of size 1, so that axis 0 is the same axis of all; numbers stay numbers."""
+    shapes = {name: array.shape for name, array in arrays.items() if not isinstance(array, (float, bool))}
+    if not shapes:
+        return arrays
     try:
-        rank = len(np.broadcast_shapes(*(np.shape(array) for array in arrays.values())))
+        rank = len(np.broadcast_shapes(*shapes.values()))
     except ValueError:
-        shapes = ", ".join(f"{name} {np.shape(array)}" for name, array in arrays.items() if np.ndim(array))
-        raise InputError(f"{component.name}: shapes do not broadcast against each other: {shapes}") from None
-    return {
-        name: array if np.ndim(array) in (0, rank) else array.reshape((1,) * (rank - np.ndim(array)) + array.shape)
-        for name, array in arrays.items()
-    }
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise InputError(f"{component.name}: shapes do not broadcast against each other: {listed}") from None
+    lower = {name: shape for name, shape in shapes.items() if 0 < len(shape) < rank}
+    return arrays | {name: arrays[name].reshape((1,) * (rank - len(shape)) + shape) for name, shape in lower.items()}
 
 
 def _check_values(component: Component, arrays: Mapping[str, Any]) -> None:
