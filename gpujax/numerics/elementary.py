@@ -94,8 +94,10 @@ def exp_minus_half_square(z: jax.Array) -> jax.Array:
 def _exp_minus_half_square_jvp(primals, tangents):
     (z,), (dz,) = primals, tangents
     y = exp_minus_half_square(z)
-    # Where the density has underflowed the slope is zero, also at infinite z.
-    return y, jnp.where(y == 0, jnp.zeros_like(z), -z) * y * dz
+    # Where the density has underflowed the slope is zero, also at infinite z, and however fast z moves.
+    vanished = y == 0
+    zero = jnp.zeros_like(z)
+    return y, jnp.where(vanished, zero, -z) * y * jnp.where(vanished, zero, dz)
 
 
 def exp_square(z: jax.Array) -> jax.Array:
