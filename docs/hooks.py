@@ -93,10 +93,8 @@ def _components() -> str:
 
 
 def _config_fields() -> str:
-    rows = []
-    for field in dataclasses.fields(DeviceConfig):
-        if field.name != "why":
-            rows.append((f"`{field.name}`", field.metadata["meaning"]))
+    fields = [field for field in dataclasses.fields(DeviceConfig) if field.name != "why"]
+    rows = [(f"`{field.name}`", field.metadata["meaning"]) for field in fields]
     return _table(("field", "meaning and values"), rows)
 
 

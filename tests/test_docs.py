@@ -15,11 +15,13 @@ import pytest
 
 from gpujax.cli.main import _parser
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
+
+import figures
+from public import public_modules, public_symbols
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-sys.path.insert(0, str(DOCS))
-
-from public import public_modules, public_symbols
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(
@@ -208,7 +210,58 @@ def test_links_between_pages_lead_somewhere():
     broken = []
     for page in PAGES:
         text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+        targets = [target for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in target]
+        broken += [f"{page.relative_to(ROOT)}: {target}" for target in targets if not (page.parent / target).exists()]
     assert not broken
+
+
+@pytest.mark.parametrize("page", figures.PAGES, ids=lambda page: page.stem)
+def test_tables_of_figures_are_those_of_the_results_on_record(page):
+    text = page.read_text(encoding="utf-8")
+    assert "<!-- figures: " in text
+    assert text == figures.filled(text, figures.RESULTS), "run python docs/figures.py"
+
+
+def test_tables_of_figures_come_from_results(tmp_path):
+    about = {
+        "date": "2030-01-02T03:04:05",
+        "machine": {"processor": "Some CPU", "cores_available": 2, "jax_device": "cpu"},
+        "versions": {"jax": "1.2.3", "python": "3.11.0"},
+    }
+
+    def contestant(name, nanoseconds, disagreement=None):
+        times = [1e-9 * nanoseconds * share for share in (0.9, 1.0, 1.1)]
+        return {"name": name, "quartiles_seconds_per_item": times, "disagreement": disagreement}
+
+    price = {
+        "workload": "Price, 10 options",
+        "unit": "an option",
+        "headline": {"gpujax, device arrays": {"fastest_peer": {"to": "a peer", "ratio": 3.14159}}},
+        "contestants": [
+            contestant("gpujax, device arrays", 5.0),
+            contestant("gpujax, NumPy, accelerate", 7.5),
+            contestant("a peer", 15.7),
+            contestant("a wrong one", 1.0, "price off"),
+        ],
+    }
+    errors = [
+        {"group": "Black-Scholes", "function": "price", "dtype": dtype, "region": region, "worst_relative": relative,
+         "worst_by_inputs": by_inputs}
+        for dtype, region, relative, by_inputs in (
+            ("float64", "ordinary", 3e-15, 1.25), ("float64", "wings", 1e-15, 2.75), ("float32", "wings", 2e-7, 0.5),
+        )
+    ]  # fmt: skip
+    (tmp_path / "black_scholes.json").write_text(json.dumps({"facts": about, "results": [price]}))
+    (tmp_path / "accuracy.json").write_text(json.dumps({"facts": about, "rows": errors}))
+    frame = "before\n<!-- figures: {} -->\nold\n<!-- end of figures -->\nafter"
+    speed = figures.filled(frame.format("speed"), tmp_path)
+    assert "| Price, 10 options | 5 ns | 7.5 ns | 15.7 ns (a peer) | 3.1 |" in speed
+    assert "Some CPU, 2 cores, CPU; JAX 1.2.3, Python 3.11.0; 2030-01-02." in speed
+    assert "old" not in speed
+    assert speed.startswith("before\n")
+    assert speed.endswith("<!-- end of figures -->\nafter")
+    assert figures.filled(speed, tmp_path) == speed
+    assert "| Black-Scholes price | 2.8 | 0.5 |" in figures.filled(frame.format("accuracy"), tmp_path)
+    full = figures.filled(frame.format("accuracy-in-full"), tmp_path)
+    assert "| Black-Scholes: price | float64 | wings | 3.0e-15 | 2.8 |" in full
+    assert figures.filled(frame.format("speed"), tmp_path / "nowhere") == frame.format("speed")

@@ -1,0 +1,143 @@
+"""Put the figures of benchmarks/results/ into the tables of README and documentation.
+
+    python docs/figures.py            after `gpujax bench black_scholes implied_volatility accuracy`
+
+A table stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`; the function `_NAME` below makes it from the
+results. Tables whose results are not there are left as they are.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PAGES", "filled", "main"]
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "numerics.md", ROOT / "docs" / "benchmarks.md"]
+
+_TABLE = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+_FORMS = ("gpujax, device arrays", "gpujax, to the result")
+_NUMPY = "gpujax, NumPy, accelerate"
+
+# Function -> what README calls it; of a group's functions, those that stand for the others.
+_IN_SHORT = {
+    ("normal distribution", "cdf"): "normal distribution function",
+    ("normal distribution", "quantile"): "normal quantile",
+    ("Black-Scholes", "price"): "Black-Scholes price",
+    ("Black-Scholes", "delta"): "Black-Scholes delta",
+    ("Black-Scholes", "vega"): "Black-Scholes vega",
+    ("Bachelier", "price"): "Bachelier price",
+    ("implied volatility, Black-Scholes", "volatility"): "implied volatility, lognormal",
+    ("implied volatility, Bachelier", "volatility"): "implied volatility, normal",
+}
+
+
+def main() -> None:
+    """Rewrite the pages, each whole or not at all."""
+    for page in PAGES:
+        old = page.read_text(encoding="utf-8")
+        new = filled(old, RESULTS)
+        if new != old:
+            temporary = page.with_suffix(".md.tmp")
+            temporary.write_text(new, encoding="utf-8")
+            os.replace(temporary, page)
+            print(f"written: {page.relative_to(ROOT)}")
+
+
+def filled(text: str, results: Path) -> str:
+    """A page's text with every table made anew from the results of a folder, as far as they are there."""
+
+    def table(match: re.Match[str]) -> str:
+        made = _MAKERS[match[2]](results)
+        return match[0] if made is None else f"{match[1]}{made}\n{match[3]}"
+
+    return _TABLE.sub(table, text)
+
+
+def _read(results: Path, name: str) -> Any:
+    path = results / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    rule = [":---"] * left + ["---:"] * (len(header) - left)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
+
+
+def _machine(content: Mapping[str, Any]) -> str:
+    machine, versions = content["facts"]["machine"], content["facts"]["versions"]
+    return (
+        f"\n{machine['processor']}, {machine['cores_available']} cores, {machine['jax_device'].upper()}; "
+        f"JAX {versions['jax']}, Python {versions['python']}; {content['facts']['date'][:10]}."
+    )
+
+
+def _speed(results: Path) -> str | None:
+    contents = [_read(results, name) for name in ("black_scholes", "implied_volatility")]
+    there = [content for content in contents if content is not None]
+    rows = [_speed_row(result) for content in there for result in content["results"]]
+    header = ("workload", "gpujax, arrays on the device", "gpujax, NumPy in and out", "fastest peer", "times faster")
+    return f"{_markdown(header, rows)}\n{_machine(there[0])}" if there else None
+
+
+def _speed_row(result: Mapping[str, Any]) -> tuple[str, ...]:
+    unit, scale = ("us", 1e6) if result["unit"] == "a call" else ("ns", 1e9)
+    medians = {
+        c["name"]: scale * c["quartiles_seconds_per_item"][1] for c in result["contestants"] if not c["disagreement"]
+    }
+    form = next((name for name in _FORMS if name in medians), None)
+    peer = result["headline"].get(form or "", {}).get("fastest_peer")
+    return (
+        result["workload"],
+        f"{medians[form]:.3g} {unit}" if form else "disagrees",
+        f"{medians[_NUMPY]:.3g} {unit}" if _NUMPY in medians else "",
+        f"{medians[peer['to']]:.3g} {unit} ({peer['to']})" if peer else "none",
+        f"{peer['ratio']:.2g}" if peer else "",
+    )
+
+
+def _accuracy(results: Path) -> str | None:
+    content = _read(results, "accuracy")
+    if content is None:
+        return None
+    worst: dict[tuple[str, str], dict[str, float]] = {}
+    for row in content["rows"]:
+        here = worst.setdefault((row["group"], row["function"]), {})
+        here[row["dtype"]] = max(here.get(row["dtype"], 0.0), row["worst_by_inputs"])
+    rows = [
+        (name, *(f"{worst[key][dtype]:.2g}" if dtype in worst[key] else "" for dtype in ("float64", "float32")))
+        for key, name in _IN_SHORT.items()
+        if key in worst
+    ]
+    return _markdown(("function", "float64", "float32"), rows)
+
+
+def _accuracy_in_full(results: Path) -> str | None:
+    content = _read(results, "accuracy")
+    if content is None:
+        return None
+    worst: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in content["rows"]:
+        key = (row["group"], row["function"], row["dtype"])
+        before = worst.get(key, row)
+        relative = max(row["worst_relative"], before["worst_relative"])
+        worst[key] = {**max(before, row, key=lambda r: r["worst_by_inputs"]), "worst_relative": relative}
+    rows = [
+        (f"{group}: {function}", dtype, row["region"], f"{row['worst_relative']:.1e}", f"{row['worst_by_inputs']:.2g}")
+        for (group, function, dtype), row in worst.items()
+    ]
+    return f"{_markdown(('function', 'dtype', 'worst where', 'worst relative', 'by inputs'), rows, 3)}\n{_machine(content)}"
+
+
+_MAKERS: dict[str, Callable[[Path], str | None]] = {
+    "speed": _speed,
+    "accuracy": _accuracy,
+    "accuracy-in-full": _accuracy_in_full,
+}
+
+if __name__ == "__main__":
+    main()
