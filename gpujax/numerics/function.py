@@ -36,6 +36,7 @@ def market_function(function: Function | None = None, *, static: tuple[str, ...]
     if function is None:
         return functools.partial(market_function, static=static)
     compiled = jax.jit(function, static_argnames=static)
+    compiled_for_numbers = jax.jit(functools.partial(_unpack, function), static_argnums=(1, 2))
 
     @functools.wraps(function)
     def call(*positional: Any, **arguments: Any) -> Any:
@@ -44,13 +45,40 @@ def market_function(function: Function | None = None, *, static: tuple[str, ...]
         if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
             _warn_once_if_rounded(function.__name__, arguments)
         try:
+            numbers = _python_numbers(arguments, static)
+            if numbers is not None:
+                return compiled_for_numbers(*numbers)
             return compiled(**arguments)
         except (TypeError, ValueError) as error:
             _explain(function.__name__, arguments, static, error)
             raise
 
     call.jitted = compiled  # pyright: ignore[reportAttributeAccessIssue]
+    call.static = static  # pyright: ignore[reportAttributeAccessIssue]
     return call
+
+
+def _python_numbers(arguments: dict[str, Any], static: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """A call on Python numbers alone as one array, its names, and the rest; None if anything else is among the arguments.
+
+    JAX takes in Python numbers one by one, at two microseconds each: one array of them halves the time of a single option.
+    """
+    names, values, fixed = [], [], []
+    for name, value in arguments.items():
+        kind = type(value)
+        if name in static or kind is bool:
+            fixed.append((name, value))
+        elif kind is float or kind is int:
+            names.append(name)
+            values.append(value)
+        else:
+            return None
+    dtype = np.float64 if jax.config.jax_enable_x64 else np.float32  # pyright: ignore[reportAttributeAccessIssue]
+    return np.array(values, dtype), tuple(names), tuple(fixed)
+
+
+def _unpack(function: Callable[..., Any], values: jax.Array, names: tuple[str, ...], fixed: tuple[Any, ...]) -> Any:
+    return function(**{name: values[i] for i, name in enumerate(names)}, **dict(fixed))
 
 
 def floating_inputs(**inputs: Any) -> tuple[jax.Array, ...]:
