@@ -11,6 +11,7 @@ gamma and dual gamma are infinite, theta is minus infinity at expiry 0, and the 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpujax.numerics.elementary import at_least, exponential, log_ratio
 from gpujax.numerics.mills import mills_ratio
@@ -51,7 +52,9 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
     kink = (s == 0) & (x == 0)
     infinite = jnp.where(kink, jnp.inf, 0.0).astype(x.dtype)
     safe_s, safe_volatility = at_least(s, floor(s)), at_least(volatility, floor(s))
-    safe_expiry, safe_strike = at_least(expiry, floor(s)), at_least(strike, floor(s))
+    safe_expiry = at_least(expiry, floor(s))
+    safe_strike = at_least(strike, spot * (1e-300 if s.dtype == np.float64 else 1e-37))
+    spot_by_strike = spot / safe_strike
     drift = ((rate - dividend_yield) * expiry / safe_s - 0.5 * d2) / safe_expiry  # ∂d1/∂T
 
     delta = sign * asset_leg / spot
@@ -78,7 +81,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "dividend_rho": -sign * expiry * asset_leg,
         "dual_delta": -sign
         * jnp.where(cash > 0, cash_leg / safe_strike, jnp.where(x > 0, discount, jnp.zeros_like(x))),
-        "dual_gamma": density / (safe_s * (safe_strike * safe_strike)) + infinite,
+        "dual_gamma": gamma * spot_by_strike * spot_by_strike + infinite,
         **{name: jnp.where(kink, jnp.nan, v) for name, v in higher.items()},
     }
     valid = (spot > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)
