@@ -55,6 +55,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
     safe_expiry = at_least(expiry, floor(s))
     safe_strike = at_least(strike, spot * (1e-300 if s.dtype == np.float64 else 1e-37))
     spot_by_strike = spot / safe_strike
+    at_strike_zero = jnp.where(is_call, discount, jnp.zeros_like(x))  # e^{-rT} N(φ d2)
     drift = ((rate - dividend_yield) * expiry / safe_s - 0.5 * d2) / safe_expiry  # ∂d1/∂T
 
     delta = sign * asset_leg / spot
@@ -79,8 +80,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "theta": sign * (dividend_yield * asset_leg - rate * cash_leg) - decay,
         "rho": sign * expiry * cash_leg,
         "dividend_rho": -sign * expiry * asset_leg,
-        "dual_delta": -sign
-        * jnp.where(cash > 0, cash_leg / safe_strike, jnp.where(x > 0, discount, jnp.zeros_like(x))),
+        "dual_delta": -sign * jnp.where(cash > 0, cash_leg / safe_strike, at_strike_zero),
         "dual_gamma": gamma * spot_by_strike * spot_by_strike + infinite,
         **{name: jnp.where(kink, jnp.nan, v) for name, v in higher.items()},
     }
