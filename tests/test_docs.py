@@ -82,7 +82,9 @@ def workplace(tmp_path_factory):
     """A folder as a reader has it after `make demo`: the output of the demo and the example configurations."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "configs").symlink_to(ROOT / "configs")
-    code = "import os; os.mkdir('output'); from gpujax.demo import run; import gpujax as gj; run._chain(gj.Adapter()).to_csv('output/dax_chain.csv')"
+    code = (
+        "from pathlib import Path; from gpujax.demo import run_demo; run_demo(Path('output'), options=1000, rounds=1)"
+    )
     run([sys.executable, "-c", code], folder)
     return folder
 
@@ -157,7 +159,10 @@ def test_commands_that_pages_show_exist():
                 words = words[: words.index("|")] if "|" in words else words
                 where = f"{page.name}, near line {line}: {shown}"
                 if words[0] == "gpujax":
-                    _parser().parse_args(words[1:])  # leaves with SystemExit where the command does not exist
+                    try:
+                        _parser().parse_args(words[1:])
+                    except SystemExit as left:
+                        raise AssertionError(f"no such command: {where}") from left
                 elif words[0] == "make":
                     assert {w for w in words[1:] if "=" not in w} <= targets, where
                 elif words[:2] == ["pip", "install"] and "[" in words[-1]:

@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+import jax
 import nbformat
 import pytest
 
@@ -40,6 +41,7 @@ def test_there_are_notebooks():
 def test_notebooks_run_and_print_what_they_show(path, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("GPUJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
     monkeypatch.setenv("PYTHONPATH", str(notebooks.ROOT))
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # one device, as most readers have
     shown = code_cells(nbformat.read(path, as_version=4))
