@@ -41,9 +41,9 @@ def price(*, spot, strike, expiry, volatility, rate=0.0, dividend_yield=0.0, is_
     Zero volatility or expiry gives the discounted intrinsic value. First and second derivatives are finite there too, except
     where forward = strike, which is a kink.
 
-    Accuracy: the float64 result is the exact price of inputs moved by two units in the last place, down to prices of 1e-300;
-    its relative error is below 1e-15 (4 + d²), with d = min(|d1|, |d2|) (`benchmarks/accuracy.py`). That holds where the two
-    terms of the formula cancel: low volatility, short expiry, deep wings.
+    Accuracy: the float64 result is the exact price of inputs moved by two units in the last place, down to prices of 1e-300
+    (`benchmarks/accuracy.py`). Without carry its relative error is below 1e-15 (4 + d²), d the larger of |d1| and |d2|. That
+    holds where the two terms of the formula cancel: low volatility, short expiry, deep wings.
 
     >>> price(spot=100.0, strike=110.0, expiry=0.5, volatility=0.2, rate=0.05, dividend_yield=0.01)
     Array(2.74263816, dtype=float64)
@@ -87,7 +87,8 @@ def implied_volatility(*, price, spot, strike, expiry, rate=0.0, dividend_yield=
     Accurate to a few units in the last place wherever the price carries the information: prices down to 1e-300, total
     volatilities from 1e-8 to beyond 10, any moneyness; a fixed number of steps without a loop. Float32 inputs give float32
     accuracy. NaN below the discounted intrinsic value, above the upper bound, at expiry and for spot or strike <= 0; zero at the
-    intrinsic value, infinite at the bound: `implied_volatility_diagnosis` says which, and how much the price determines.
+    intrinsic value, infinite at the bound, each as it comes out rounded: `implied_volatility_diagnosis` says which, and how
+    much the price determines.
 
     Derivatives follow from the implicit function theorem: 1 / vega by price; NaN only where vega is zero.
 

@@ -49,25 +49,30 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(price, total_volatility, vega, lower, upper, expiry, valid) -> Diagnosis:
-    """Status and uncertainty from the price, its bounds, the total volatility found and the vega by total volatility."""
+    """Status and uncertainty from the price, its bounds, the total volatility found and the vega by total volatility.
+
+    The verdict is the solver's (NaN outside the bounds, zero and infinity on them), so that it always fits the volatility,
+    however the last digit of a bound was rounded; the bounds only tell on which side a price without volatility lies.
+    """
     price, s, vega, lower, upper, expiry, valid = jnp.broadcast_arrays(
         price, total_volatility, vega, lower, upper, expiry, valid
     )
     cases = [
         (~valid | (price != price) | (lower != lower) | (upper != upper) | (expiry != expiry), Status.INVALID),
         (expiry <= 0, Status.EXPIRED),
-        (price < lower, Status.BELOW_INTRINSIC),
-        (price > upper, Status.ABOVE_BOUND),
-        (price == lower, Status.AT_INTRINSIC),
-        (price == upper, Status.AT_BOUND),
+        (s == 0, Status.AT_INTRINSIC),
+        (s == np.inf, Status.AT_BOUND),
+        (s > 0, Status.OK),
+        (price - lower < 0.5 * (upper - lower), Status.BELOW_INTRINSIC),
     ]
     codes = [jnp.full(price.shape, code, jnp.int8) for _, code in cases]
-    status = jnp.select([condition for condition, _ in cases], codes, jnp.full(price.shape, Status.OK, jnp.int8))
+    status = jnp.select([condition for condition, _ in cases], codes, jnp.full(price.shape, Status.ABOVE_BOUND, jnp.int8))
     determined = (status == Status.OK) | (status == Status.AT_INTRINSIC) | (status == Status.AT_BOUND)
     root = jnp.sqrt(jnp.where(expiry > 0, expiry, jnp.ones_like(expiry)))
     volatility = jnp.where(determined, s / root, jnp.nan)
-    ulp = np.finfo(price.dtype).eps * jnp.maximum(price, np.finfo(price.dtype).tiny)
-    uncertainty = jnp.where(determined, jnp.where(vega > 0, ulp / (vega * root), jnp.inf), jnp.nan)
+    # The price by vega first: the last place of a price of 1e-300 is itself below the smallest normal number.
+    change = jnp.maximum(price, np.finfo(price.dtype).tiny) / (jnp.where(vega > 0, vega, jnp.ones_like(vega)) * root)
+    uncertainty = jnp.where(determined, jnp.where(vega > 0, np.finfo(price.dtype).eps * change, jnp.inf), jnp.nan)
     return Diagnosis(volatility, status, uncertainty)
 
 
