@@ -81,7 +81,8 @@ def greeks(*, forward, strike, expiry, volatility, rate=0.0, is_call=True, which
     dd = d * d
 
     value = discount * _value(m, s, is_call)
-    delta, gamma, vega = sign * exercise, density / safe_s, density * jnp.sqrt(expiry)
+    root = total_volatility(jnp.ones_like(expiry), expiry)  # √T, with a slope that is finite at 0
+    delta, gamma, vega = sign * exercise, density / safe_s, density * root
     decay = density * s / (2 * safe_expiry) + jnp.where(expiry > 0, jnp.zeros_like(m), infinite)
     higher = {
         "vanna": -density * d / safe_volatility,
@@ -91,7 +92,7 @@ def greeks(*, forward, strike, expiry, volatility, rate=0.0, is_call=True, which
         "speed": -gamma * d / safe_s,
         "zomma": gamma * (dd - 1) / safe_volatility,
         "color": gamma * (rate + (1 - dd) / (2 * safe_expiry)),
-        "ultima": vega * dd * (dd - 3) / (safe_volatility * safe_volatility),
+        "ultima": vega * dd * (dd - 3) / safe_volatility / safe_volatility,
     }
     values = {
         "price": value,

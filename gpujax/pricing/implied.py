@@ -66,7 +66,9 @@ def diagnose(price, total_volatility, vega, lower, upper, expiry, valid) -> Diag
         (price - lower < 0.5 * (upper - lower), Status.BELOW_INTRINSIC),
     ]
     codes = [jnp.full(price.shape, code, jnp.int8) for _, code in cases]
-    status = jnp.select([condition for condition, _ in cases], codes, jnp.full(price.shape, Status.ABOVE_BOUND, jnp.int8))
+    status = jnp.select(
+        [condition for condition, _ in cases], codes, jnp.full(price.shape, Status.ABOVE_BOUND, jnp.int8)
+    )
     determined = (status == Status.OK) | (status == Status.AT_INTRINSIC) | (status == Status.AT_BOUND)
     root = jnp.sqrt(jnp.where(expiry > 0, expiry, jnp.ones_like(expiry)))
     volatility = jnp.where(determined, s / root, jnp.nan)

@@ -60,7 +60,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
 
     delta = sign * asset_leg / spot
     gamma = density / (safe_s * (spot * spot))
-    vega = density * jnp.sqrt(expiry)
+    vega = density * total_volatility(jnp.ones_like(expiry), expiry)  # √T, with a slope that is finite at 0
     decay = density * s / (2 * safe_expiry) + jnp.where(expiry > 0, jnp.zeros_like(x), infinite)
     higher = {
         "vanna": -density * d2 / (spot * safe_volatility),
@@ -70,7 +70,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "speed": -gamma * (1 + d1 / safe_s) / spot,
         "zomma": gamma * (product - 1) / safe_volatility,
         "color": gamma * (dividend_yield + d1 * drift + 0.5 / safe_expiry),
-        "ultima": vega * (product * (product - 1) - (d1 * d1 + d2 * d2)) / (safe_volatility * safe_volatility),
+        "ultima": vega * (product * (product - 1) - (d1 * d1 + d2 * d2)) / safe_volatility / safe_volatility,
     }
     values = {
         "price": at_least(sign * (asset - cash), 0) + otm,
