@@ -99,7 +99,11 @@ class DeviceConfig:
     memory_fraction: float = field(
         0.75, share, "share of an accelerator's memory that JAX may take, above 0 and up to 1"
     )
-    preallocate: bool = field(True, boolean, "hold on to memory (true: a GPU's share at once, a CPU's freed memory kept) or take it as needed (false)")
+    preallocate: bool = field(
+        True,
+        boolean,
+        "hold on to memory (true: a GPU's share at once, a CPU's freed memory kept) or take it as needed (false)",
+    )
     batch_margin: float = field(
         0.5, share, "share of a device's free memory that one chunk may take, above 0 and up to 1"
     )

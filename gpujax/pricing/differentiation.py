@@ -43,10 +43,12 @@ def greeks_by_differentiation(
         underlying: the input that delta differentiates by.
     """
     values = {}
+    known = price(**inputs)
+    known = known == known  # a price that is NaN by decree has a derivative of zero: not a Greek
     for greek, (sign, names) in _DERIVATIVES.items():
         names = tuple(underlying if name == "underlying" else name for name in names)
         if greek in which and all(name in inputs for name in names):
-            values[greek] = sign * _derivative(price, names)(inputs)
+            values[greek] = jnp.where(known, sign * _derivative(price, names)(inputs), jnp.nan)
     select({}, which)  # names the unknown ones
     return Greeks(**values)
 
