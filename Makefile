@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two workers: compiling, which is most of the suite, does not share a core well.
+# Processes that share the tests; most of their time goes into compiling, which keeps one core busy each.
 WORKERS ?= 2
 TESTS ?=
 NAME ?=
