@@ -77,9 +77,17 @@ def _machine(content: Mapping[str, Any]) -> str:
 
 
 def _speed(results: Path) -> str | None:
+    return _speed_of(results, lambda workload: "1,000,000" in workload)
+
+
+def _speed_in_full(results: Path) -> str | None:
+    return _speed_of(results, lambda workload: True)
+
+
+def _speed_of(results: Path, wanted: Callable[[str], bool]) -> str | None:
     contents = [_read(results, name) for name in ("black_scholes", "implied_volatility")]
     there = [content for content in contents if content is not None]
-    rows = [_speed_row(result) for content in there for result in content["results"]]
+    rows = [_speed_row(result) for content in there for result in content["results"] if wanted(result["workload"])]
     header = ("workload", "gpujax, arrays on the device", "gpujax, NumPy in and out", "fastest peer", "times faster")
     return f"{_markdown(header, rows)}\n{_machine(there[0])}" if there else None
 
@@ -135,6 +143,7 @@ def _accuracy_in_full(results: Path) -> str | None:
 
 _MAKERS: dict[str, Callable[[Path], str | None]] = {
     "speed": _speed,
+    "speed-in-full": _speed_in_full,
     "accuracy": _accuracy,
     "accuracy-in-full": _accuracy_in_full,
 }

@@ -239,7 +239,7 @@ def test_tables_of_figures_come_from_results(tmp_path):
         return {"name": name, "quartiles_seconds_per_item": times, "disagreement": disagreement}
 
     price = {
-        "workload": "Price, 10 options",
+        "workload": "Price, 1,000,000 options",
         "unit": "an option",
         "headline": {"gpujax, device arrays": {"fastest_peer": {"to": "a peer", "ratio": 3.14159}}},
         "contestants": [
@@ -256,11 +256,15 @@ def test_tables_of_figures_come_from_results(tmp_path):
             ("float64", "ordinary", 3e-15, 1.25), ("float64", "wings", 1e-15, 2.75), ("float32", "wings", 2e-7, 0.5),
         )
     ]  # fmt: skip
-    (tmp_path / "black_scholes.json").write_text(json.dumps({"facts": about, "results": [price]}))
+    (tmp_path / "black_scholes.json").write_text(
+        json.dumps({"facts": about, "results": [price, {**price, "workload": "Price, 10 options"}]})
+    )
     (tmp_path / "accuracy.json").write_text(json.dumps({"facts": about, "rows": errors}))
     frame = "before\n<!-- figures: {} -->\nold\n<!-- end of figures -->\nafter"
     speed = figures.filled(frame.format("speed"), tmp_path)
-    assert "| Price, 10 options | 5 ns | 7.5 ns | 15.7 ns (a peer) | 3.1 |" in speed
+    assert "| Price, 1,000,000 options | 5 ns | 7.5 ns | 15.7 ns (a peer) | 3.1 |" in speed
+    assert "Price, 10 options" not in speed  # README's table is the largest size alone
+    assert "| Price, 10 options | 5 ns |" in figures.filled(frame.format("speed-in-full"), tmp_path)
     assert "Some CPU, 2 cores, CPU; JAX 1.2.3, Python 3.11.0; 2030-01-02." in speed
     assert "old" not in speed
     assert speed.startswith("before\n")

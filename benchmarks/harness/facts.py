@@ -40,7 +40,7 @@ def facts(limits: Limits | None = None) -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join(["python", _from_the_root(sys.argv[0]), *sys.argv[1:]]),
         "git": _revision(),
         "machine": {
             "processor": _processor(),
@@ -56,6 +56,12 @@ def facts(limits: Limits | None = None) -> dict[str, Any]:
         "limits": asdict(limits) if limits else None,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in DISTRIBUTIONS}},
     }
+
+
+def _from_the_root(script: str) -> str:
+    """The script as one would name it in a checkout, wherever that lies."""
+    path, root = Path(script).resolve(), Path(__file__).resolve().parents[2]
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
 def measure_limits(*, quick: bool = False) -> Limits:

@@ -165,14 +165,16 @@ def write_plot(path: Path, results: Sequence[Result], title: str) -> None:
     figure = Figure(figsize=(6.4 * columns, rows * (1.0 + 0.28 * tallest)), layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for panel, result in zip(panels, results, strict=False):
+    for result, panel in zip(results, panels, strict=False):  # in this order: zip takes no panel too many
         unit, scale = _scale(result)
         ordered = sorted(result.outcomes, key=lambda o: o.median, reverse=True)
         for height, outcome in enumerate(ordered):
             low, middle, high = (scale * t for t in outcome.quartiles)
             colour = "#1b7837" if outcome.ours else ("#cccccc" if outcome.disagreement else "#5e81ac")
             panel.barh(height, middle, color=colour, xerr=[[middle - low], [high - middle]], ecolor="black", capsize=2)
-            panel.text(middle, height, f" {middle:.3g}", va="center", fontsize=7)
+            panel.text(
+                high, height, f"  {middle:,.3g}" if middle < 1000 else f"  {middle:,.0f}", va="center", fontsize=7
+            )
         panel.set_yticks(range(len(ordered)), [outcome.name for outcome in ordered], fontsize=7)
         panel.set_xscale("log")
         panel.margins(x=0.15)

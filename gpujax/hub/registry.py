@@ -1,7 +1,7 @@
 """The registry: one row per capability, and nothing else to touch when one is added.
 
-registry.COMPONENTS["black_scholes.price"]      the row
-components()                                     all names
+registry.COMPONENTS["black_scholes.price"]   # the row
+components()                                 # all names
 """
 
 import difflib

@@ -21,7 +21,7 @@ import numpy as np
 
 from gpujax.numerics.elementary import at_least, exponential, log_ratio, shared
 from gpujax.numerics.function import floating_inputs, market_function
-from gpujax.numerics.mills import mills_difference
+from gpujax.numerics.mills import mills_difference, mills_ratio
 from gpujax.numerics.normal import cdf, pdf
 from gpujax.numerics.staging import computed_once
 from gpujax.pricing.greek_names import GREEKS, Greeks, select
@@ -183,11 +183,15 @@ def _implied_jvp(primals, tangents):
     d_price, dm, _ = tangents
     s = _implied_total_volatility(price, m, is_call)
     sign = jnp.where(is_call, jnp.ones_like(m), -jnp.ones_like(m))
-    d = jnp.clip(m / at_least(s, floor(s)), -_LIMIT, _LIMIT)
-    # The density from the time value it belongs to, which knows it better than d does: rounding s costs it d² of that.
+    h = jnp.clip(jnp.abs(m) / at_least(s, floor(s)), 0, _LIMIT)
+    # The density from the time value it belongs to, which knows it better than h does: rounding s costs it h² of that. And the
+    # out-of-the-money option, whose delta by that density is the Mills ratio of h.
     time_value = price - at_least(sign * m, 0)
-    density = jnp.where(s > 0, time_value / at_least(s * _slope(jnp.abs(d)), np.finfo(s.dtype).tiny), pdf(d))
-    return s, (d_price - sign * cdf(sign * d) * dm) / jnp.where(density > 0, density, jnp.nan)
+    density = jnp.where(s > 0, time_value / at_least(s * _slope(h), np.finfo(s.dtype).tiny), pdf(h))
+    d_intrinsic = jnp.where(sign * m > 0, sign * dm, jnp.zeros_like(dm))
+    moved = (d_price - d_intrinsic) / jnp.where(density > 0, density, jnp.nan)
+    call_side = (m < 0) | ((m == 0) & is_call)
+    return s, moved + jnp.where(call_side, -mills_ratio(h), mills_ratio(h)) * dm
 
 
 def _solve(distance: jax.Array, time_value: jax.Array) -> jax.Array:

@@ -5,7 +5,8 @@ $$ V_{\text{cash}} = X e^{-rT} N(\phi d_2), \qquad V_{\text{asset}} = S e^{-qT} 
 Arguments as in `black_scholes`, and for cash-or-nothing options
     cash: the sum X paid, in currency (default 1).
 
-Edges: zero volatility or expiry pays by the sign of forward - strike, half where they are equal; out-of-range values give NaN.
+Edges: zero volatility or expiry pays by the sign of forward - strike, half where they are equal (there the Greeks are NaN);
+out-of-range values give NaN.
 A vanilla call is an asset-or-nothing call less K cash-or-nothing calls.
 
 Source: M. Rubinstein and E. Reiner, "Unscrambling the Binary Code", Risk 4 (1991), 75-83.
@@ -18,8 +19,8 @@ from gpujax.numerics.elementary import exponential, log_ratio
 from gpujax.numerics.function import floating_inputs, market_function
 from gpujax.numerics.normal import cdf
 from gpujax.pricing import lognormal
-from gpujax.pricing.differentiation import greeks_by_differentiation
-from gpujax.pricing.greek_names import GREEKS, Greeks
+from gpujax.pricing.digital_greeks import digital_greeks
+from gpujax.pricing.greek_names import GREEKS, Greeks, select
 
 __all__ = ["asset_or_nothing", "asset_or_nothing_greeks", "cash_or_nothing", "cash_or_nothing_greeks"]
 
@@ -37,7 +38,8 @@ def cash_or_nothing(
         spot=spot, strike=strike, expiry=expiry, volatility=volatility, rate=rate, dividend_yield=dividend_yield,
         is_call=is_call, cash=cash,
     )  # fmt: skip
-    return cash * _unit_cash(is_call)(spot, strike, expiry, volatility, rate, dividend_yield)
+    _, d2, sign, valid = _exercise(spot, strike, expiry, volatility, rate, dividend_yield, is_call)
+    return jnp.where(valid, cash * exponential(-rate * expiry) * cdf(sign * d2), jnp.nan)
 
 
 @market_function
@@ -51,7 +53,8 @@ def asset_or_nothing(*, spot, strike, expiry, volatility, rate=0.0, dividend_yie
         spot=spot, strike=strike, expiry=expiry, volatility=volatility, rate=rate, dividend_yield=dividend_yield,
         is_call=is_call,
     )  # fmt: skip
-    return _asset(is_call)(spot, strike, expiry, volatility, rate, dividend_yield)
+    d1, _, sign, valid = _exercise(spot, strike, expiry, volatility, rate, dividend_yield, is_call)
+    return jnp.where(valid, spot * exponential(-dividend_yield * expiry) * cdf(sign * d1), jnp.nan)
 
 
 @market_function(static=("which",))
@@ -59,7 +62,7 @@ def cash_or_nothing_greeks(
     *, spot, strike, expiry, volatility, rate=0.0, dividend_yield=0.0, is_call=True, cash=1.0,
     which: tuple[str, ...] = GREEKS,
 ) -> Greeks:  # fmt: skip
-    """Price and Greeks to third order of `cash_or_nothing`, by differentiating its formula.
+    """Price and Greeks to third order of `cash_or_nothing`, in closed form (see `gpujax.pricing.digital_greeks`).
 
     >>> cash_or_nothing_greeks(spot=100.0, strike=110.0, expiry=0.5, volatility=0.2, which=("delta",)).delta
     Array(0.02137885, dtype=float64)
@@ -69,17 +72,14 @@ def cash_or_nothing_greeks(
         is_call=is_call, cash=cash,
     )  # fmt: skip
 
-    def price(**inputs):
-        return cash * _unit_cash(is_call)(**inputs)
-
-    return _greeks(price, spot, strike, expiry, volatility, rate, dividend_yield, is_call, cash, which)
+    return select(digital_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_call, cash), which)
 
 
 @market_function(static=("which",))
 def asset_or_nothing_greeks(
     *, spot, strike, expiry, volatility, rate=0.0, dividend_yield=0.0, is_call=True, which: tuple[str, ...] = GREEKS
 ) -> Greeks:
-    """Price and Greeks to third order of `asset_or_nothing`, by differentiating its formula.
+    """Price and Greeks to third order of `asset_or_nothing`, in closed form (see `gpujax.pricing.digital_greeks`).
 
     >>> asset_or_nothing_greeks(spot=100.0, strike=110.0, expiry=0.5, volatility=0.2, which=("delta",)).delta
     Array(2.62485022, dtype=float64)
@@ -88,49 +88,15 @@ def asset_or_nothing_greeks(
         spot=spot, strike=strike, expiry=expiry, volatility=volatility, rate=rate, dividend_yield=dividend_yield,
         is_call=is_call,
     )  # fmt: skip
-    one = jnp.ones_like(spot)
-    return _greeks(_asset(is_call), spot, strike, expiry, volatility, rate, dividend_yield, is_call, one, which)
+    return select(digital_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_call, None), which)
 
 
-def _unit_cash(is_call):
-    def price(spot, strike, expiry, volatility, rate, dividend_yield):
-        _, d2, valid = _exercise(spot, strike, expiry, volatility, rate, dividend_yield)
-        sign = jnp.where(is_call, jnp.ones_like(d2), -jnp.ones_like(d2))
-        return jnp.where(valid, exponential(-rate * expiry) * cdf(sign * d2), jnp.nan)
-
-    return price
-
-
-def _asset(is_call):
-    def price(spot, strike, expiry, volatility, rate, dividend_yield):
-        d1, _, valid = _exercise(spot, strike, expiry, volatility, rate, dividend_yield)
-        sign = jnp.where(is_call, jnp.ones_like(d1), -jnp.ones_like(d1))
-        return jnp.where(valid, spot * exponential(-dividend_yield * expiry) * cdf(sign * d1), jnp.nan)
-
-    return price
-
-
-def _exercise(spot, strike, expiry, volatility, rate, dividend_yield):
-    x, s = jnp.broadcast_arrays(
-        log_ratio(spot, strike) + (rate - dividend_yield) * expiry, lognormal.total_volatility(volatility, expiry)
+def _exercise(spot, strike, expiry, volatility, rate, dividend_yield, is_call):
+    x, s, is_call = jnp.broadcast_arrays(
+        log_ratio(spot, strike) + (rate - dividend_yield) * expiry,
+        lognormal.total_volatility(volatility, expiry),
+        is_call,
     )
     d1, d2 = lognormal.d_plus_minus(x, s)
-    return d1, d2, (spot > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)
-
-
-def _greeks(price, spot, strike, expiry, volatility, rate, dividend_yield, is_call, cash, which) -> Greeks:
-    shape = jnp.broadcast_shapes(
-        spot.shape,
-        strike.shape,
-        expiry.shape,
-        volatility.shape,
-        rate.shape,
-        dividend_yield.shape,
-        is_call.shape,
-        cash.shape,
-    )
-    inputs = {
-        "spot": spot, "strike": strike, "expiry": expiry, "volatility": volatility, "rate": rate,
-        "dividend_yield": dividend_yield,
-    }  # fmt: skip
-    return greeks_by_differentiation(price, {k: jnp.broadcast_to(v, shape) for k, v in inputs.items()}, which)
+    sign = jnp.where(is_call, jnp.ones_like(x), -jnp.ones_like(x))
+    return d1, d2, sign, (spot > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)

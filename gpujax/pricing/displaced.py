@@ -11,7 +11,8 @@ Arguments, the same in every function (keyword-only; they broadcast against each
     volatility: lognormal volatility of F + β, >= 0.
     expiry, rate, is_call: as in `black76`.
 
-Greeks are those of `black76`, by the forward and the strike. Values out of range give NaN.
+Greeks are those of `black76`, by the forward and the strike. Values out of range give NaN. The derivative that JAX takes by the
+shift is delta plus dual delta, which nearly cancel: it is accurate to the last digits of these, not to its own.
 
 Source: M. Rubinstein, "Displaced Diffusion Option Pricing", Journal of Finance 38 (1983), 213-217.
 """

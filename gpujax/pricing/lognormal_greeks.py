@@ -28,9 +28,11 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
     x = log_ratio(spot, strike) + (rate - dividend_yield) * expiry
     arrays = (x, carry, discount, volatility, expiry, is_call)
     x, carry, discount, volatility, expiry, is_call = jnp.broadcast_arrays(*arrays)
-    asset, cash = computed_once(spot * carry), computed_once(strike * discount)
+    # What is out of range is NaN from here on: one test of the inputs instead of one for each Greek.
+    valid = (spot > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)
+    asset, cash = computed_once(jnp.where(valid, spot * carry, jnp.nan)), computed_once(strike * discount)
     x, s = computed_once(x), computed_once(total_volatility(volatility, expiry))
-    a, smaller = jnp.abs(x), jnp.minimum(asset, cash)
+    a, smaller = jnp.abs(x), jnp.where(cash < asset, cash, asset)
     z = z_minus(a, s)
     density = computed_once(smaller * pdf(z))  # A n(d1) = B n(d2)
     z = jnp.clip(z, -_LIMIT, _LIMIT)
@@ -55,7 +57,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
     safe_expiry = at_least(expiry, floor(s))
     safe_strike = at_least(strike, spot * (1e-300 if s.dtype == np.float64 else 1e-37))
     spot_by_strike = spot / safe_strike
-    at_strike_zero = jnp.where(is_call, discount, jnp.zeros_like(x))  # e^{-rT} N(φ d2)
+    at_strike_zero = jnp.where(valid, jnp.where(is_call, discount, jnp.zeros_like(x)), jnp.nan)  # e^{-rT} N(φ d2)
     drift = ((rate - dividend_yield) * expiry / safe_s - 0.5 * d2) / safe_expiry  # ∂d1/∂T
 
     delta = sign * asset_leg / spot
@@ -72,7 +74,7 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "color": gamma * (dividend_yield + d1 * drift + 0.5 / safe_expiry),
         "ultima": vega * (product * (product - 1) - (d1 * d1 + d2 * d2)) / safe_volatility / safe_volatility,
     }
-    values = {
+    return {
         "price": at_least(sign * (asset - cash), 0) + otm,
         "delta": delta,
         "gamma": gamma + infinite,
@@ -84,8 +86,6 @@ def lognormal_greeks(spot, strike, expiry, volatility, rate, dividend_yield, is_
         "dual_gamma": gamma * spot_by_strike * spot_by_strike + infinite,
         **{name: jnp.where(kink, jnp.nan, v) for name, v in higher.items()},
     }
-    valid = (spot > 0) & (strike >= 0) & (volatility >= 0) & (expiry >= 0)
-    return {name: jnp.where(valid, v, jnp.nan) for name, v in values.items()}
 
 
 _LIMIT = 1e4  # of d1 and d2: every density is zero long before, and their powers stay finite

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpujax.numerics.elementary import at_least, log_ratio, shared
-from gpujax.numerics.mills import mills_difference
-from gpujax.numerics.normal import cdf, pdf
+from gpujax.numerics.mills import mills_difference, mills_ratio
+from gpujax.numerics.normal import pdf
 from gpujax.numerics.staging import computed_once
 from gpujax.pricing.implied import log_power_step
 from gpujax.pricing.lognormal import d_plus_minus, floor
@@ -51,23 +51,35 @@ def _implied_jvp(primals, tangents):
     price, asset, cash, x, is_call = primals
     d_price, d_asset, d_cash, _, _ = tangents
     s = implied_total_volatility(price, asset, cash, x, is_call)
-    d1, d2 = d_plus_minus(x, s)
-    sign = jnp.where(is_call, jnp.ones_like(x), -jnp.ones_like(x))
-    vega = _vega(price - at_least(sign * (asset - cash), 0), jnp.minimum(asset, cash), jnp.abs(x), s)
-    moved = d_price - sign * (cdf(sign * d1) * d_asset - cdf(sign * d2) * d_cash)
-    return s, moved / jnp.where(vega > 0, vega, jnp.nan)
+    call = jnp.where(is_call, jnp.ones_like(x), -jnp.ones_like(x))
+    in_the_money = call * (asset - cash) > 0
+    d_intrinsic = jnp.where(in_the_money, call * (d_asset - d_cash), jnp.zeros_like(x))
+    # From here on the out-of-the-money option, a call if the asset leg is the smaller; at the money it is the option itself.
+    call_side = (asset < cash) | ((asset == cash) & is_call)
+    smaller, larger = jnp.where(call_side, asset, cash), jnp.where(call_side, cash, asset)
+    d_smaller, d_larger = jnp.where(call_side, d_asset, d_cash), jnp.where(call_side, d_cash, d_asset)
+    time_value = price - at_least(call * (asset - cash), 0)
+    vega, near, far = _sensitivities(time_value, smaller, jnp.abs(x), s)
+    moved = (d_price - d_intrinsic) / jnp.where(vega > 0, vega, jnp.nan)
+    return s, moved - (near / smaller) * d_smaller + (far / at_least(larger, np.finfo(x.dtype).tiny)) * d_larger
 
 
-def _vega(time_value: jax.Array, smaller: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
-    """A n(d1) from the time value it belongs to, which knows it better than d1 does: rounding s costs the density d1² of that."""
+def _sensitivities(time_value: jax.Array, smaller: jax.Array, a: jax.Array, s: jax.Array) -> tuple[jax.Array, ...]:
+    """Of the out-of-the-money option: A n(d1), and its two terms N(d1) A and N(d2) B, the smaller leg's first, by A n(d1).
+
+    All from Mills ratios and the time value: a density computed from the rounded s is off by d² units in the last place, and
+    two densities that should cancel by as much; near the smallest numbers the terms underflow, their quotients do not.
+    """
     safe = at_least(jnp.where(s < np.inf, s, jnp.zeros_like(s)), floor(s))
     half = 0.5 * safe * safe
     high = a - half < -0.6 * safe
-    near = jnp.where(high, half - a, a - half)
-    mills, difference = mills_difference(near, a + half, jnp.where(high, 2 * a, safe * safe), safe)
+    ahead = jnp.where(high, half - a, a - half)
+    mills, difference = mills_difference(ahead, a + half, jnp.where(high, 2 * a, safe * safe), safe)
     # time value = density [M(z-) - M(z+)], or smaller - density [M(-z-) + M(z+)]
     vega = jnp.where(high, smaller - time_value, time_value) / jnp.where(high, 2 * mills - difference, difference)
-    return jnp.where((s > 0) & (s < np.inf), vega, smaller * pdf(d_plus_minus(a, s)[0]))
+    vega = jnp.where((s > 0) & (s < np.inf), vega, smaller * pdf(d_plus_minus(a, s)[0]))
+    near = jnp.where(high, smaller / jnp.where(vega > 0, vega, jnp.nan) - mills, mills)
+    return vega, near, mills_ratio((a + half) / safe)
 
 
 def _solve(a: jax.Array, v: jax.Array) -> jax.Array:

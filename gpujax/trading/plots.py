@@ -94,7 +94,9 @@ def plot_smile(
         axis.set_visible(False)
     axes[0, 0].legend(frameon=False, fontsize=8.5, labelcolor=_INK, handletextpad=0.3)
     figure.supxlabel(_AXES[x], fontsize=10, color=_INK)
-    figure.supylabel("implied volatility (per year); bar from bid to ask", fontsize=10, color=_INK)
+    separator = "; " if rows > 1 else "\n"  # one row of panels is shorter than the label
+    label = f"implied volatility (per year){separator}bar from bid to ask"
+    figure.supylabel(label, fontsize=10, color=_INK)
     return figure
 
 

@@ -170,6 +170,31 @@ def test_edges(zero, dtype):
         )
 
 
+@both_dtypes
+@pytest.mark.parametrize("zero", ["expiry", "volatility", "both"])
+@every_kind
+def test_greeks_at_the_edges(kind, zero, dtype):
+    """Without volatility or time the Greeks are those of the leg, or zero; on the step they have no limit."""
+    years, volatility = {"expiry": (0.0, 0.2), "volatility": (0.5, 0.0), "both": (0.0, 0.0)}[zero]
+    market = {"spot": 100, "expiry": years, "volatility": volatility, "rate": 0.05, "dividend_yield": 0.05}
+    inputs = {name: np.full(3, x, dtype) for name, x in market.items()}
+    got = greeks(kind, {**inputs, "strike": np.array([90, 100, 110], dtype), "is_call": np.full(3, True)})._asdict()
+    discount = np.exp(-0.05 * years)
+    if kind == "asset_or_nothing":
+        worth = {"price": 100 * discount, "delta": discount, "theta": 5 * discount, "charm": 0.05 * discount}
+        worth["dividend_rho"] = -100 * years * discount
+    else:
+        worth = {"price": discount, "theta": 0.05 * discount, "rho": -years * discount}
+    for name, values in got.items():
+        few = 8 * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(values[0], worth.get(name, 0.0), rtol=few, err_msg=name)
+        assert values[2] == 0, name
+        if name == "price":
+            np.testing.assert_allclose(values[1], worth["price"] / 2, rtol=few)
+        else:
+            assert np.isnan(values[1]), name
+
+
 @every_kind
 def test_strike_zero_and_far_future(kind):
     market = {"spot": 100.0, "volatility": 0.3, "rate": 0.02}

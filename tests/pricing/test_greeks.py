@@ -250,6 +250,15 @@ def test_published_values():
     assert abs(float(greeks("black_scholes", rate, ("rho",))["rho"]) - 38.7325) <= 5e-4
 
 
+def test_in_the_money_probabilities_keep_their_digits_at_a_total_volatility_of_twenty():
+    # mpmath: -N((ln 2 - 200) / 20) and -N(-(ln 0.4 + 200) / 20)
+    market = {"spot": 100.0, "expiry": 1.0, "volatility": 20.0}
+    call = greeks("black_scholes", {**market, "strike": 50.0, "is_call": True}, ("dual_delta",))
+    np.testing.assert_allclose(call["dual_delta"], -1.080636640916962744531701e-23, rtol=1e-13)
+    put = greeks("black_scholes", {**market, "strike": 250.0, "is_call": False}, ("delta",))
+    np.testing.assert_allclose(put["delta"], -1.208973806505354977543e-23, rtol=1e-13)
+
+
 def test_equations(exact):
     """Black-Scholes' differential equation, Euler's relation, and what calls and puts have in common."""
     inputs = exact.options("black_scholes", 2000, seed=6, total=(1e-3, 3.0), deepest=6.0)

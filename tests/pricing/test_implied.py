@@ -315,6 +315,41 @@ def test_derivatives(model, exact):
         assert np.all(error[kept] <= allowed[kept]), f"{name}: {np.max((error / allowed)[kept])}"
 
 
+@pytest.mark.parametrize("model", ["black_scholes", "bachelier"])
+@pytest.mark.parametrize("is_call", [True, False])
+def test_derivatives_at_the_money(model, is_call):
+    """Exactly there, where the option and its opposite are both out of the money."""
+    one = case(model, strike=100.0)
+    one["is_call"] = is_call
+    underlying = "spot" if model == "black_scholes" else "forward"
+    function = module_of(model).implied_volatility
+    found = jax.grad(lambda u, k: function(**{**one, underlying: u, "strike": k}), (0, 1))(100.0, 100.0)
+    rest = {name: x for name, x in one.items() if name != "price"}
+    g = module_of(model).greeks(**rest, volatility=function(**one), which=("delta", "dual_delta", "vega"))
+    np.testing.assert_allclose(found, (-g.delta / g.vega, -g.dual_delta / g.vega), rtol=1e-13)
+
+
+@pytest.mark.parametrize("model", ["black_scholes", "bachelier"])
+def test_derivatives_far_from_the_money(model, exact):
+    """To a few units in the last place down to prices of 1e-280, where a rounded density is out by a thousand."""
+    inputs = exact.options(model, 200, seed=8, carry=False, total=(1e-3, 4.0), deepest=35.0)
+    d1, d2, _ = exact.distances(model, inputs)
+    underlying = "spot" if model == "black_scholes" else "forward"
+    out = (inputs[underlying] < inputs["strike"]) == inputs["is_call"]
+    kept = out & (np.minimum(np.abs(d1), np.abs(d2)) > 8)
+    assert kept.sum() > 20
+    inputs = {name: x[kept] for name, x in inputs.items()}
+    price = np.array([float(p) for p in exact.prices(model, inputs)])
+    flags = inputs["is_call"]
+    given = {name: jnp.asarray(x) for name, x in market(inputs, price).items() if name != "is_call"}
+    found = jax.jit(jax.grad(lambda g: jnp.sum(module_of(model).implied_volatility(**g, is_call=flags))))(given)
+    greeks = exact.greeks(model, inputs, which=("vega", "delta", "dual_delta"))
+    for name, greek in ((underlying, "delta"), ("strike", "dual_delta")):
+        with mp.workdps(40):
+            expected = [-x / v for x, v in zip(greeks[greek], greeks["vega"], strict=True)]
+        assert np.max(exact.relative(found[name], expected)) < 2e-14, name
+
+
 @every_model
 def test_derivatives_at_the_bounds(model):
     """NaN where vega is zero and nowhere else; a bad quote does not spoil its neighbours' gradients."""
