@@ -399,15 +399,15 @@ def _plot(path: Path, rows: Sequence[Row]) -> None:
 
     from benchmarks.harness.report import write_atomically
 
-    figure = Figure(figsize=(15, 1.5 + 0.17 * max(len(_overall([r for r in rows if r.dtype == d])) for d in DTYPES)),
-                    layout="constrained")  # fmt: skip
-    for panel, dtype in zip(figure.subplots(1, 2), DTYPES, strict=True):
-        merged = [
-            row for group in GROUPS for row in _overall([r for r in rows if r.dtype == dtype and r.group == group])
-        ]
-        merged.reverse()
-        panel.barh(range(len(merged)), [max(row.worst_by_inputs, 1e-2) for row in merged], color="#1b7837")
-        panel.set_yticks(range(len(merged)), [f"{row.group}: {row.function}" for row in merged], fontsize=6)
+    merged = {
+        dtype: [row for group in GROUPS for row in _overall([r for r in rows if (r.dtype, r.group) == (dtype, group)])]
+        for dtype in DTYPES
+    }
+    figure = Figure(figsize=(15, 1.5 + 0.14 * max(map(len, merged.values()))), layout="constrained")
+    for panel, (dtype, shown) in zip(figure.subplots(1, 2), merged.items(), strict=True):
+        shown.reverse()
+        panel.barh(range(len(shown)), [max(row.worst_by_inputs, 1e-2) for row in shown], color="#1b7837")
+        panel.set_yticks(range(len(shown)), [f"{row.group}: {row.function}" for row in shown], fontsize=6)
         panel.set_xscale("log")
         panel.set_xlabel("worst error in units of what rounding the inputs would change", fontsize=8)
         panel.set_title(dtype)
