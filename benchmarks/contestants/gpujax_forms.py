@@ -43,7 +43,7 @@ def implied_volatility(options: Options) -> list[Contestant]:
 
 def price_one(option: dict[str, Any]) -> list[Contestant]:
     """One option from Python floats: the dispatch alone, and until a Python float is there."""
-    return _one(gj.black_scholes.price, option, lambda got: {"price": np.asarray(got)}, jax.Array.item)
+    return _one(gj.black_scholes.price, option, lambda got: {"price": np.asarray(got)}, lambda got: got.item())
 
 
 def greeks_one(option: dict[str, Any]) -> list[Contestant]:
@@ -57,7 +57,7 @@ def greeks_one(option: dict[str, Any]) -> list[Contestant]:
 
 def implied_volatility_one(option: dict[str, Any]) -> list[Contestant]:
     """The implied volatility of one option from Python floats."""
-    return _one(gj.implied_volatility, option, lambda got: {"volatility": np.asarray(got)}, jax.Array.item)
+    return _one(gj.implied_volatility, option, lambda got: {"volatility": np.asarray(got)}, lambda got: got.item())
 
 
 def operations(function: Callable[..., Any], options: Options) -> float | None:
