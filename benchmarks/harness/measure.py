@@ -62,14 +62,19 @@ class Absent:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """An answer agrees with the reference where |answer - reference| <= absolute + relative * |reference|."""
+    """An answer agrees with the reference where |answer - reference| is at most
+    absolute + relative * |reference| + standard_errors * (the answer's own standard error).
+
+    A random answer called "x" comes with another called "x standard error".
+    """
 
     relative: float = 0.0
     absolute: float = 0.0
+    standard_errors: float = 0.0
 
-    def excess(self, answer: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def excess(self, answer: np.ndarray, reference: np.ndarray, error: np.ndarray | float = 0.0) -> np.ndarray:
         """The error as a multiple of what is allowed; not-a-number where exactly one of the two is not a number."""
-        allowed = self.absolute + self.relative * np.abs(reference)
+        allowed = self.absolute + self.relative * np.abs(reference) + self.standard_errors * error
         return np.abs(answer - reference) / np.maximum(allowed, np.finfo(float).tiny)
 
 
@@ -221,7 +226,7 @@ def _disagreement(answer: Arrays, workload: Workload) -> str | None:
         expected = np.atleast_1d(reference)[: got.size]
         if got.shape != expected.shape:
             return f"{name} has shape {got.shape}, expected {expected.shape}"
-        excess = workload.tolerance[name].excess(got, expected)
+        excess = workload.tolerance[name].excess(got, expected, answer.get(f"{name} standard error", 0.0))
         bad = ~(excess <= 1.0)  # also true for not-a-number
         if bad.any():
             worst = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
