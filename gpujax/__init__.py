@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gpujax.pricing import black_scholes as black_scholes
     from gpujax.pricing import digital as digital
     from gpujax.pricing import displaced as displaced
+    from gpujax.pricing import heston as heston
+    from gpujax.pricing import monte_carlo as monte_carlo
     from gpujax.pricing.black_scholes import implied_volatility as implied_volatility
     from gpujax.trading import Chain as Chain
 
@@ -48,8 +50,10 @@ _LAZY = {
     "digital": ("gpujax.pricing.digital", ""),
     "displaced": ("gpujax.pricing.displaced", ""),
     "errors": ("gpujax.errors", ""),
+    "heston": ("gpujax.pricing.heston", ""),
     "hub": ("gpujax.hub", ""),
     "implied_volatility": ("gpujax.pricing.black_scholes", "implied_volatility"),
+    "monte_carlo": ("gpujax.pricing.monte_carlo", ""),
     "numerics": ("gpujax.numerics", ""),
     "trading": ("gpujax.trading", ""),
 }

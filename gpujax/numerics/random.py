@@ -1,0 +1,128 @@
+r"""Counter-based random numbers: words, uniforms and normals as pure functions of a key and a counter.
+
+A number belongs to its counter, (path, index of the number in the path), not to a place in a sequence. So a simulation draws the
+same numbers however it is cut into blocks and on however many devices it runs, and any single path can be drawn again by itself.
+
+Words come from Threefry-2x32 with 20 rounds, the generator behind `jax.random`; it passes TestU01's BigCrush with 13 (Salmon et
+al. 2011). Here it is written so that XLA fuses it with what uses the words: two nanoseconds for two words on one core of a
+CPU, where `jax.random.normal` takes thirty for a float64. Normals come in pairs by Box and Muller (1958),
+
+$$ z_1 = \sqrt{-2 \ln u}\,\cos 2\pi v, \qquad z_2 = \sqrt{-2 \ln u}\,\sin 2\pi v , $$
+
+with u and v at the midpoints of 2^32 cells (2^23 in float32), which caps |z| at 6.7 (5.8) and moves the variance by less than 1e-9
+(1e-6): by nothing that a simulation of fewer than 1e12 paths could see.
+
+Sources: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11 (2011);
+G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates", Annals of Mathematical Statistics 29 (1958), 610-611.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gpujax.errors import InputTypeError
+from gpujax.numerics.elementary import log_ratio, shared
+from gpujax.numerics.polynomial import evaluate
+
+__all__ = ["key_words", "normal_pair", "threefry", "uniform"]
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def key_words(key: int | jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The two 32-bit words of a key: an integer seed (taken modulo 2^64), or a key of `jax.random`.
+
+    Raises: InputTypeError for anything else.
+
+    >>> [int(word) for word in key_words(7)]
+    [0, 7]
+    """
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        seed = int(key) % 2**64
+        return jnp.uint32(seed >> 32), jnp.uint32(seed & 0xFFFFFFFF)
+    dtype = getattr(key, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ():
+        words = jax.random.key_data(key).astype(jnp.uint32)
+        return words[0], words[-1]
+    raise InputTypeError(f"key: {key!r}; expected an integer or one key of jax.random, such as jax.random.key(0)")
+
+
+def threefry(
+    key: tuple[jax.Array, jax.Array], counter: tuple[jax.Array, jax.Array], rounds: int = 20
+) -> tuple[jax.Array, jax.Array]:
+    """Two random words for each counter: Threefry-2x32 (Salmon et al. 2011, section 3.3).
+
+    Arguments:
+        key, counter: two uint32 each, which broadcast.
+        rounds: 20 as recommended; 13 is the fewest that pass BigCrush.
+
+    >>> [hex(int(word)) for word in threefry((jnp.uint32(0), jnp.uint32(0)), (jnp.uint32(0), jnp.uint32(0)))]
+    ['0x6b200159', '0x99ba4efe']
+    """
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
+    x, y = counter[0] + schedule[0], counter[1] + schedule[1]
+    for i in range(rounds):
+        x = x + y
+        y = _rotated(y, _ROTATIONS[(i // 4) % 2][i % 4]) ^ x
+        if i % 4 == 3:
+            turn = i // 4 + 1
+            x, y = x + schedule[turn % 3], y + schedule[(turn + 1) % 3] + jnp.uint32(turn)
+    return x, y
+
+
+def uniform(word: jax.Array, dtype=np.float64) -> jax.Array:
+    """Uniform numbers in (0, 1) from 32-bit words: the midpoint of one of 2^32 equal cells (2^23 in float32).
+
+    >>> uniform(jnp.uint32(2**31))
+    Array(0.5, dtype=float64)
+    """
+    # The word becomes the leading digits of a number in [1, 2): CPUs do not convert unsigned integers in vectors.
+    if np.dtype(dtype) == np.float64:
+        bits = (word.astype(jnp.uint64) << jnp.uint64(20)) | jnp.uint64(0x3FF0000000080000)
+        return lax.bitcast_convert_type(bits, jnp.float64) - 1.0
+    bits = (word >> jnp.uint32(9)) | jnp.uint32(0x3F800000)
+    return lax.bitcast_convert_type(bits, jnp.float32) - np.float32(1 - 2.0**-24)
+
+
+def normal_pair(words: tuple[jax.Array, jax.Array], dtype=np.float64) -> tuple[jax.Array, jax.Array]:
+    """Two independent standard normal numbers from two words, by Box and Muller.
+
+    >>> [round(float(z), 6) for z in normal_pair((jnp.uint32(1 << 30), jnp.uint32(1 << 28)))]
+    [1.538294, 0.637182]
+    """
+    dtype = np.dtype(dtype)
+    u = uniform(words[0], dtype)
+    # The angle is quadrant + f quarter turns, f in (-1/2, 1/2): short polynomials, and nothing to reduce.
+    f = uniform(words[1] << jnp.uint32(2), dtype) - np.asarray(0.5, dtype)
+    quadrant = words[1] >> jnp.uint32(30)
+    radius = shared(jnp.sqrt(-2 * log_ratio(u, jnp.ones_like(u))))
+    square = f * f
+    across, along = f * evaluate(_SINE[dtype.name], square), evaluate(_COSINE[dtype.name], square)
+    odd = (quadrant & jnp.uint32(1)) == jnp.uint32(1)
+    signed = jnp.where(quadrant >= jnp.uint32(2), -radius, radius)
+    return signed * jnp.where(odd, -across, along), signed * jnp.where(odd, along, across)
+
+
+def _rotated(x: jax.Array, bits: int) -> jax.Array:
+    return (x << jnp.uint32(bits)) | (x >> jnp.uint32(32 - bits))
+
+
+# sin(πf/2) / f and cos(πf/2) in powers of f² (`scripts/fit_trigonometric.py`)
+_SINE = {
+    "float64": (
+        5.633936132273839e-08, -3.5986433706134926e-06, 0.00016044115074714992, -0.004681754132341619,
+        0.07969262624604304, -0.6459640975062443, 1.5707963267948966,
+    ),
+    "float32": (-0.00460216310495812, 0.07968022285816906, -0.6459634781534225, 1.5707963219600267),
+}  # fmt: skip
+_COSINE = {
+    "float64": (
+        4.655298729149094e-07, -2.520013545491748e-05, 0.0009192599500952791, -0.02086348073495352,
+        0.25366950789986514, -1.2337005501361513, 1.0,
+    ),
+    "float32": (-0.020408255467170407, 0.2535986077124637, -1.2336970108360312, 0.9999999723759494),
+}  # fmt: skip
+_SINE = {name: tuple(np.dtype(name).type(c) for c in row) for name, row in _SINE.items()}
+_COSINE = {name: tuple(np.dtype(name).type(c) for c in row) for name, row in _COSINE.items()}

@@ -1,0 +1,16 @@
+"""Monte Carlo: processes, payoffs and an engine that combines them.
+
+import gpujax as gj
+
+gj.configure()
+stock = gj.monte_carlo.processes.GeometricBrownianMotion(spot=100.0, volatility=0.2, rate=0.05)
+average = gj.monte_carlo.payoffs.asian(strike=100.0)
+gj.monte_carlo.price(stock, average, key=1, paths=1_000_000, times=[0.25, 0.5, 0.75, 1.0])
+"""
+
+from gpujax.pricing.monte_carlo import payoffs, processes
+from gpujax.pricing.monte_carlo.correlation import nearest_correlation
+from gpujax.pricing.monte_carlo.engine import greeks, price, simulate
+from gpujax.pricing.monte_carlo.statistics import Estimate
+
+__all__ = ["Estimate", "greeks", "nearest_correlation", "payoffs", "price", "processes", "simulate"]
