@@ -9,16 +9,18 @@ CPU, where `jax.random.normal` takes thirty for a float64. Normals come in pairs
 
 $$ z_1 = \sqrt{-2 \ln u}\,\cos 2\pi v, \qquad z_2 = \sqrt{-2 \ln u}\,\sin 2\pi v , $$
 
-with u and v at the midpoints of 2^32 cells (2^23 in float32), which caps |z| at 6.7 (5.8) and moves the variance by less than 1e-9
-(1e-6): by nothing that a simulation of fewer than 1e12 paths could see.
+with u and v at the midpoints of 2^32 cells (2^23 in float32), which caps |z| at 6.7 (5.8) and moves the variance by less than
+1e-9 (1e-6): by nothing that a simulation of fewer than 1e12 paths could see.
 
 Sources: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC'11 (2011);
-G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates", Annals of Mathematical Statistics 29 (1958), 610-611.
+G. E. P. Box and M. E. Muller, "A Note on the Generation of Random Normal Deviates", Annals of Mathematical Statistics 29 (1958),
+610-611.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from gpujax.errors import InputTypeError
@@ -43,7 +45,7 @@ def key_words(key: int | jax.Array) -> tuple[jax.Array, jax.Array]:
         seed = int(key) % 2**64
         return jnp.uint32(seed >> 32), jnp.uint32(seed & 0xFFFFFFFF)
     dtype = getattr(key, "dtype", None)
-    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ():
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and getattr(key, "shape", None) == ():
         words = jax.random.key_data(key).astype(jnp.uint32)
         return words[0], words[-1]
     raise InputTypeError(f"key: {key!r}; expected an integer or one key of jax.random, such as jax.random.key(0)")
@@ -72,7 +74,7 @@ def threefry(
     return x, y
 
 
-def uniform(word: jax.Array, dtype=np.float64) -> jax.Array:
+def uniform(word: jax.Array, dtype: npt.DTypeLike = np.float64) -> jax.Array:
     """Uniform numbers in (0, 1) from 32-bit words: the midpoint of one of 2^32 equal cells (2^23 in float32).
 
     >>> uniform(jnp.uint32(2**31))
@@ -86,7 +88,7 @@ def uniform(word: jax.Array, dtype=np.float64) -> jax.Array:
     return lax.bitcast_convert_type(bits, jnp.float32) - np.float32(1 - 2.0**-24)
 
 
-def normal_pair(words: tuple[jax.Array, jax.Array], dtype=np.float64) -> tuple[jax.Array, jax.Array]:
+def normal_pair(words: tuple[jax.Array, jax.Array], dtype: npt.DTypeLike = np.float64) -> tuple[jax.Array, jax.Array]:
     """Two independent standard normal numbers from two words, by Box and Muller.
 
     >>> [round(float(z), 6) for z in normal_pair((jnp.uint32(1 << 30), jnp.uint32(1 << 28)))]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.core import Tracer
 
 from gpujax.errors import InputError
 
@@ -67,7 +68,7 @@ def check_assets(spot: Any, volatility: Any, dividend_yield: Any, correlation: A
         shape = np.shape(array)
         if shape != assets and not (name == "dividend_yield" and shape == ()):
             raise InputError(f"{name}: shape {shape}; expected {assets}, one for each asset, as spot")
-    if isinstance(correlation, jax.core.Tracer):
+    if isinstance(correlation, Tracer):
         return
     matrix = np.asarray(correlation, np.float64)
     if matrix.shape != assets * 2:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from gpujax.errors import InputError, InputTypeError
 from gpujax.numerics.random import key_words
@@ -67,8 +68,8 @@ def greeks(
     """The value and its derivatives by parameters of the process, path by path, each with its standard error.
 
     The pathwise estimator (M. Broadie and P. Glasserman, "Estimating Security Price Derivatives Using Simulation", Management
-    Science 42 (1996), 269-285) by forward differentiation: unbiased where the payoff is continuous in the path; blind to jumps, so
-    that digitals and barriers watched at discrete times have wrong or zero derivatives.
+    Science 42 (1996), 269-285) by forward differentiation: unbiased where the payoff is continuous in the path; blind to jumps,
+    so that digitals and barriers watched at discrete times have wrong or zero derivatives.
 
     Arguments:
         wrt: names of parameters, "spot" or "params.v0"; one that is an array gives derivatives of its shape.
@@ -90,7 +91,7 @@ def greeks(
     for name in wrt:
         _parameter(process, name)
     found = _greeks(process, payoff, key_words(key), times, paths=_paths(paths), wrt=tuple(wrt))
-    return {name: Estimate(*pair, paths) for name, pair in found.items()}
+    return {name: Estimate(value, error, paths) for name, (value, error) in found.items()}
 
 
 def simulate(process: Process, *, key: Any, paths: int, times: Any, dtype: Any = None) -> Any:
@@ -139,7 +140,7 @@ def _greeks(process, payoff, key, times, *, paths, wrt):
         return [value[0], *tangents]
 
     found = _over_blocks(samples, paths, times.dtype)
-    result = {"value": (found[0].value, found[0].standard_error)}
+    result: dict[str, Any] = {"value": (found[0].value, found[0].standard_error)}
     for name in wrt:
         shape = np.shape(_parameter(process, name))
         mine = [e for e, other in zip(found[1:], names, strict=True) if other == name]
@@ -270,7 +271,7 @@ def _paths(paths: Any) -> int:
 
 
 def _times(times: Any, dtype: np.dtype) -> jax.Array:
-    if not isinstance(times, jax.core.Tracer):
+    if not isinstance(times, Tracer):
         known = np.atleast_1d(np.asarray(times, np.float64))
         if known.ndim != 1 or not known.size:
             raise InputError(f"times: shape {known.shape}; expected one time or several in a row")

@@ -1,5 +1,7 @@
 """Payoffs of the price at the last time alone."""
 
+import functools
+import operator
 from typing import Any
 
 import jax
@@ -56,7 +58,10 @@ def european(*, strike: Any, is_call: bool = True) -> Payoff:
 
 
 def digital(*, strike: Any, cash: Any = 1.0, is_call: bool = True, pays_asset: bool = False) -> Payoff:
-    """A digital option: `cash`, or the asset itself, if it ends in the money. Pathwise derivatives are zero: they miss the jump."""
+    """A digital option: `cash`, or the asset itself, if it ends in the money.
+
+    Pathwise derivatives miss the jump: they are zero, or those of the asset alone.
+    """
     return _Digital(strike=strike, cash=cash, is_call=is_call, pays_asset=pays_asset)
 
 
@@ -64,8 +69,9 @@ def basket(*, strike: Any, weights: tuple[float, ...], is_call: bool = True) -> 
     """A European option on Σ w_i S_i."""
     weights = tuple(float(w) for w in weights)
 
-    def total(spots):
-        return sum((w * s for w, s in zip(weights[1:], spots[1:], strict=True)), weights[0] * spots[0])
+    def total(spots: tuple[jax.Array, ...]) -> jax.Array:
+        parts = [w * s for w, s in zip(weights, spots, strict=True)]
+        return functools.reduce(operator.add, parts)
 
     return on(total, european(strike=strike, is_call=is_call))
 

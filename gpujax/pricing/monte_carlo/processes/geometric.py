@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gpujax.numerics.elementary import exponential
 from gpujax.pricing.monte_carlo.correlation import check_assets, cholesky
@@ -70,7 +71,7 @@ class CorrelatedGeometricBrownianMotion:
     dividend_yield: Any = 0.0
 
     def __post_init__(self):
-        if isinstance(self.spot, (np.ndarray, list, tuple, jax.Array)) and not isinstance(self.spot, jax.core.Tracer):
+        if isinstance(self.spot, (np.ndarray, list, tuple, jax.Array)) and not isinstance(self.spot, Tracer):
             check_assets(self.spot, self.volatility, self.dividend_yield, self.correlation)
 
     @property

@@ -50,7 +50,7 @@ class Heston:
         x, v = state
         _, kappa, theta, sigma, rho = self.params
         decay = jnp.exp(-kappa * step)
-        tiny = jnp.finfo(x.dtype).tiny ** 0.5
+        tiny = float(jnp.finfo(x.dtype).tiny) ** 0.5
         mean = at_least(theta + (v - theta) * decay, tiny)
         lost = -jnp.expm1(-kappa * step) / kappa
         spread = sigma * sigma * lost * (v * decay + 0.5 * kappa * theta * lost)
