@@ -59,7 +59,9 @@ def price(process: Process, payoff: Any, *, key: Any, paths: int, times: Any, dt
     leaves, tree = _payoffs(payoff)
     times = _times(times, _dtype(dtype))
     found = _price(process, leaves, key_words(key), times, paths=_paths(paths))
-    return jax.tree.unflatten(tree, [Estimate(m, e, paths) for m, e in zip(*found, strict=True)])
+    estimates = jax.tree.unflatten(tree, [Estimate(m, e, paths) for m, e in zip(*found, strict=True)])
+    # JAX sorts the keys of mappings; a caller's order is kept.
+    return {name: estimates[name] for name in payoff} if isinstance(payoff, Mapping) else estimates
 
 
 def greeks(
@@ -91,7 +93,7 @@ def greeks(
     for name in wrt:
         _parameter(process, name)
     found = _greeks(process, payoff, key_words(key), times, paths=_paths(paths), wrt=tuple(wrt))
-    return {name: Estimate(value, error, paths) for name, (value, error) in found.items()}
+    return {name: Estimate(found[name][0], found[name][1], paths) for name in ("value", *wrt)}
 
 
 def simulate(process: Process, *, key: Any, paths: int, times: Any, dtype: Any = None) -> Any:
