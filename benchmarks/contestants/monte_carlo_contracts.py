@@ -115,14 +115,15 @@ def sample_answer(total: object, squares: object, paths: int) -> Arrays:
 
 
 def tolerances(contract: Contract) -> dict[str, Tolerance]:
-    """Four and a half of the contestant's own standard errors, beside the scheme's bias.
+    """Four and a half of the contestant's own standard errors, and the scheme's bias.
 
     The claimed standard error is itself held against the true standard deviation of a path, which keeps anybody from
-    agreeing by claiming a large one, and from taking part with fewer paths than it is timed for.
+    agreeing by claiming a large one, and from taking part with fewer paths than it is timed for. On a few thousand paths a
+    regression fits their noise and spreads what they pay by up to a fifth.
     """
     return {
         "price": Tolerance(absolute=contract.scheme_bias, standard_errors=4.5),
-        "deviation": Tolerance(relative=0.15),
+        "deviation": Tolerance(relative=0.25),
     }
 
 
@@ -210,7 +211,9 @@ def _heston(c: HestonCall) -> tuple[float, float]:
         beta = c.kappa - 1j * c.rho * c.sigma * u
         d = np.sqrt(beta * beta + c.sigma**2 * (1j * u + u * u))
         g, decay = (beta - d) / (beta + d), np.exp(-d * c.expiry)
-        constant = c.kappa * c.theta / c.sigma**2 * ((beta - d) * c.expiry - 2.0 * np.log((1.0 - g * decay) / (1.0 - g)))
+        constant = (
+            c.kappa * c.theta / c.sigma**2 * ((beta - d) * c.expiry - 2.0 * np.log((1.0 - g * decay) / (1.0 - g)))
+        )
         slope = (beta - d) / c.sigma**2 * (1.0 - decay) / (1.0 - g * decay)
         return np.exp(1j * u * (math.log(c.spot) + c.rate * c.expiry) + constant + slope * c.v0)
 
@@ -234,7 +237,11 @@ def _american(c: AmericanPut, nodes: int = 160) -> tuple[np.ndarray, np.ndarray]
     Quadrature", Review of Financial Studies 13 (2000), 75-94).
     """
     step = c.expiry / c.steps
-    total, drift, discount = c.volatility * math.sqrt(step), (c.rate - 0.5 * c.volatility**2) * step, math.exp(-c.rate * step)
+    total, drift, discount = (
+        c.volatility * math.sqrt(step),
+        (c.rate - 0.5 * c.volatility**2) * step,
+        math.exp(-c.rate * step),
+    )
     top = math.log(max(c.spots)) + abs(c.rate) * c.expiry + 10.0 * c.volatility * math.sqrt(c.expiry)
     abscissae, weights = np.polynomial.legendre.leggauss(nodes)
     boundary, y, above = math.log(c.strike), np.empty(0), np.empty((0, 2))  # at the expiry nothing is left above

@@ -9,7 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.contestants.monte_carlo_contracts import AmericanPut, AsianCall, BasketCall, Contract, HestonCall, answer
+from benchmarks.contestants.monte_carlo_contracts import (
+    AmericanPut,
+    AsianCall,
+    BasketCall,
+    Contract,
+    HestonCall,
+    answer,
+)
 from benchmarks.harness.measure import Absent, Contestant
 
 __all__ = ["american", "asian", "basket", "heston"]

@@ -91,7 +91,11 @@ def heston(c: HestonCall, dtype: str) -> list[Contestant]:
 def american(c: AmericanPut, dtype: str) -> list[Contestant]:
     """Longstaff-Schwartz: paths forward in one scan, regressions backward in another, by normal equations."""
     step = c.expiry / c.steps
-    drift, spread, discount = (c.rate - 0.5 * c.volatility**2) * step, c.volatility * math.sqrt(step), math.exp(-c.rate * step)
+    drift, spread, discount = (
+        (c.rate - 0.5 * c.volatility**2) * step,
+        c.volatility * math.sqrt(step),
+        math.exp(-c.rate * step),
+    )
 
     @jax.jit
     def value(key: jax.Array, spot: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -22,7 +22,6 @@ from benchmarks.contestants.monte_carlo_contracts import (
     BasketCall,
     Contract,
     HestonCall,
-    answer,
     sample_answer,
 )
 from benchmarks.harness.measure import Absent, Contestant
@@ -275,7 +274,9 @@ def _american_loop(dtype: str) -> Callable[..., tuple[float, float]]:
         discount, drift, scale = math.exp(-rate * step), rate - half * volatility * volatility, one / (strike * width)
         shift = centre / width
         motion, paid, price = np.empty(paths, kind), np.empty(paths, kind), np.empty(paths, kind)
-        sums = np.zeros((threads, 16))  # a cache line or more a thread: moments of u up to the sixth, then of u and the payoff
+        sums = np.zeros(
+            (threads, 16)
+        )  # a cache line or more a thread: moments of u up to the sixth, then of u and the payoff
         policy = np.zeros(4, kind)
         for date in range(steps, 0, -1):
             now = numbers.dtype.type(date) * step

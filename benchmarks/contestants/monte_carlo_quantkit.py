@@ -33,7 +33,18 @@ def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
 
 
 def asian(c: Contract, dtype: str) -> list[Contestant | Absent]:
-    return ABSENT or [Absent(f"{NAME}, this contract", "it has Monte Carlo for European and American options only")]
+    return _missing("Asian call")
 
 
-basket = heston = asian
+def basket(c: Contract, dtype: str) -> list[Contestant | Absent]:
+    return _missing("basket call")
+
+
+def heston(c: Contract, dtype: str) -> list[Contestant | Absent]:
+    return _missing("Heston call")
+
+
+def _missing(what: str) -> list[Contestant | Absent]:
+    return ABSENT or [
+        Absent(f"{NAME}, {what}", "it simulates European and American options on one lognormal asset only")
+    ]

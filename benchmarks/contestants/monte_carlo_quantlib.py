@@ -13,7 +13,6 @@ from benchmarks.contestants.monte_carlo_contracts import (
     AmericanPut,
     AsianCall,
     BasketCall,
-    Contract,
     HestonCall,
     answer,
 )
@@ -68,7 +67,9 @@ def heston(c: HestonCall, dtype: str) -> list[Contestant | Absent]:
     process = ql.HestonProcess(_curve(c.rate * stretch), _curve(0.0), ql.QuoteHandle(ql.SimpleQuote(c.spot)), c.v0 * stretch,
                                c.kappa * stretch, c.theta * stretch, c.sigma * stretch, c.rho,
                                ql.HestonProcess.FullTruncation)  # fmt: skip
-    option = ql.VanillaOption(ql.PlainVanillaPayoff(ql.Option.Call, c.strike), ql.EuropeanExercise(_today() + DAYS * c.steps))
+    option = ql.VanillaOption(
+        ql.PlainVanillaPayoff(ql.Option.Call, c.strike), ql.EuropeanExercise(_today() + DAYS * c.steps)
+    )
     engine = ql.MCEuropeanHestonEngine(process, "pseudorandom", timeSteps=c.steps, requiredSamples=paths, seed=SEED)
     return _one(option, engine, paths, c.steps, "MCEuropeanHestonEngine, full truncation")
 
@@ -117,9 +118,14 @@ def _curve(rate: float) -> Any:
     return ql.YieldTermStructureHandle(ql.FlatForward(_today(), rate, ql.Actual365Fixed()))
 
 
-def _process(c: Contract, spot: float) -> Any:
+def _process(c: AsianCall | BasketCall | AmericanPut, spot: float) -> Any:
     stretch = c.expiry * 365.0 / (DAYS * c.steps)
-    volatility = ql.BlackConstantVol(_today(), ql.NullCalendar(), c.volatility * math.sqrt(stretch), ql.Actual365Fixed())
+    volatility = ql.BlackConstantVol(
+        _today(), ql.NullCalendar(), c.volatility * math.sqrt(stretch), ql.Actual365Fixed()
+    )
     return ql.BlackScholesMertonProcess(
-        ql.QuoteHandle(ql.SimpleQuote(spot)), _curve(0.0), _curve(c.rate * stretch), ql.BlackVolTermStructureHandle(volatility)
+        ql.QuoteHandle(ql.SimpleQuote(spot)),
+        _curve(0.0),
+        _curve(c.rate * stretch),
+        ql.BlackVolTermStructureHandle(volatility),
     )

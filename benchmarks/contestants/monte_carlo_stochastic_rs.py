@@ -14,7 +14,7 @@ from benchmarks.harness.peers import load
 
 __all__ = ["american", "asian", "basket", "heston"]
 
-NAME = "stochastic-rs paths, NumPy payoff"
+NAME = "stochastic-rs"
 KINDS = {"float64": "f64", "float32": "f32"}
 
 stochastic_rs, ABSENT = load(NAME, "stochastic_rs")
@@ -46,11 +46,11 @@ def heston(c: HestonCall, dtype: str) -> list[Contestant | Absent]:
 
 
 def basket(c: Contract, dtype: str) -> list[Contestant | Absent]:
-    return ABSENT or [Absent(f"{NAME}, this contract", "it has no paths of several correlated assets")]
+    return ABSENT or [Absent(f"{NAME}, basket call", "it has no paths of several correlated assets")]
 
 
 def american(c: Contract, dtype: str) -> list[Contestant | Absent]:
-    return ABSENT or [Absent(f"{NAME}, this contract", "it has no early exercise by simulation")]
+    return ABSENT or [Absent(f"{NAME}, American put", "it has no early exercise by simulation")]
 
 
 def _sampled(c: Contract, payoffs: Callable[[], np.ndarray], what: str) -> list[Contestant | Absent]:
@@ -63,5 +63,5 @@ def _sampled(c: Contract, payoffs: Callable[[], np.ndarray], what: str) -> list[
     def found(sums: Any) -> Any:
         return sample_answer(discount * sums[0], discount**2 * sums[1], c.paths)
 
-    return [Contestant(NAME, f"{what}: all paths in one array, which it gives back in the row's dtype", call,
+    return [Contestant(NAME, f"{what}: all paths in one array of the row's dtype; the payoffs are NumPy's", call,
                        c.paths * c.steps, found)]  # fmt: skip

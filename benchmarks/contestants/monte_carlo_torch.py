@@ -91,7 +91,11 @@ def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
     if ABSENT:
         return ABSENT
     step = c.expiry / c.steps
-    drift, spread, discount = (c.rate - 0.5 * c.volatility**2) * step, c.volatility * math.sqrt(step), math.exp(-c.rate * step)
+    drift, spread, discount = (
+        (c.rate - 0.5 * c.volatility**2) * step,
+        c.volatility * math.sqrt(step),
+        math.exp(-c.rate * step),
+    )
     prices, draw = torch.empty((c.steps, c.paths), dtype=_kind(dtype)), torch.Generator().manual_seed(7)
 
     def value(spot: float) -> tuple[float, float]:

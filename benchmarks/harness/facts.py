@@ -19,7 +19,8 @@ import numpy as np
 __all__ = ["DISTRIBUTIONS", "Limits", "facts", "measure_limits"]
 
 DISTRIBUTIONS = (
-    "gpujax", "jax", "jaxlib", "numpy", "scipy", "numba", "fast-vollib", "pyvolr", "QuantLib", "mpmath",
+    "gpujax", "jax", "jaxlib", "numpy", "scipy", "numba", "fast-vollib", "pyvolr", "QuantLib", "mpmath", "torch", "quantkit-rs",
+    "stochastic-rs",
 )  # fmt: skip
 
 
