@@ -9,21 +9,23 @@ first dimensions, so they gain from constructions whose first normals decide mos
 
 - "incremental": z_i is the i-th increment itself. For pseudo-random numbers; costs nothing.
 - "bridge": z_0 decides W at the last time, z_1 at the middle one, and so on by halves (Lévy). O(n), no matrix.
-- "pca": z_k multiplies the k-th eigenvector of the covariance min(t_i, t_j), the best possible order for explaining the variance of
-  the whole path. O(n²): a matrix product.
+- "pca": z_k multiplies the k-th eigenvector of the covariance min(t_i, t_j), the best possible order for explaining the
+  variance of the whole path. O(n²): a matrix product.
 
 Which one is best depends on the payoff (Papageorgiou 2002): a construction cannot help a payoff of a single increment.
 
-Axis 0 is time (and importance); axes after it are factors, paths, anything. With d factors, dimension k d + f of a Sobol sequence is
-normal k of factor f: `words.reshape(n, d, paths)`, so that the first normals of all factors take the best dimensions.
+Axis 0 is time (and importance); axes after it are factors, paths, anything. With d factors, dimension k d + f of a Sobol
+sequence is normal k of factor f: `words.reshape(n, d, paths)`, so that the first normals of all factors take the best
+dimensions.
 
 Not for random or traced times: the schedule and the matrices are made with NumPy, in float64, before anything is compiled.
 
-Sources: P. Lévy, "Processus stochastiques et mouvement brownien" (1948), section 1; B. Moskowitz and R. E. Caflisch, "Smoothness and
-dimension reduction in quasi-Monte Carlo methods", Mathematical and Computer Modelling 23 (1996), 37-54; P. Acworth, M. Broadie and
-P. Glasserman, "A comparison of some Monte Carlo and quasi Monte Carlo techniques for option pricing" (1998), section 3; P. Glasserman,
-"Monte Carlo Methods in Financial Engineering" (2004), section 3.1; A. Papageorgiou, "The Brownian bridge does not offer a consistent
-advantage in quasi-Monte Carlo integration", Journal of Complexity 18 (2002), 171-186.
+Sources: P. Lévy, "Processus stochastiques et mouvement brownien" (1948), section 1; B. Moskowitz and R. E. Caflisch,
+"Smoothness and dimension reduction in quasi-Monte Carlo methods", Mathematical and Computer Modelling 23 (1996), 37-54; P.
+Acworth, M. Broadie and P. Glasserman, "A comparison of some Monte Carlo and quasi Monte Carlo techniques for option pricing"
+(1998), section 3; P. Glasserman, "Monte Carlo Methods in Financial Engineering" (2004), section 3.1; A. Papageorgiou, "The
+Brownian bridge does not offer a consistent advantage in quasi-Monte Carlo integration", Journal of Complexity 18 (2002),
+171-186.
 """
 
 import functools
@@ -33,6 +35,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gpujax.errors import InputError, InputTypeError
 
@@ -84,8 +87,8 @@ def increment_matrix(times: Any, construction: str = "bridge") -> np.ndarray:
 
     Arguments, errors: as for `brownian_increments`.
 
-    Returns: float64 NumPy `[n, n]`, read-only. B is diag(√(t_i - t_{i-1})) times an orthogonal matrix, whose columns are in order of
-        importance; the sign of a PCA column is such that the last value of the path rises with its normal.
+    Returns: float64 NumPy `[n, n]`, read-only. B is diag(√(t_i - t_{i-1})) times an orthogonal matrix, whose columns are in
+        order of importance; the sign of a PCA column is such that the last value of the path rises with its normal.
 
     >>> increment_matrix([1.0, 2.0], "bridge")
     array([[ 0.70710678,  0.70710678],
@@ -153,7 +156,7 @@ def _bridge(ends: np.ndarray, normals: Any) -> Any:
 
 
 def _levels(ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each level of halving: every interval's share of its left half, that of the right, the deviation, and whether it is split.
+    """For each level of halving: each interval's share of its left half, that of its right, the deviation, and whether it splits.
 
     Given the increment over (t_l, t_r), the one over (t_l, t_m) is normal with mean share times it and variance
     (t_m - t_l) (t_r - t_m) / (t_r - t_l). All intervals of a level but the last have at least two steps.
@@ -176,7 +179,7 @@ def _column(values: np.ndarray, normals: Any) -> Any:
 
 def _ends(times: Any) -> np.ndarray:
     """The times as float64 with 0 in front, checked."""
-    if isinstance(times, jax.core.Tracer):
+    if isinstance(times, Tracer):
         raise InputTypeError(
             "times: traced; expected known numbers: close over the times, or mark them static, inside jit"
         )

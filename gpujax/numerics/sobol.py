@@ -4,44 +4,47 @@ Coordinate j of point n is the exclusive or of one direction number for each bin
 
 $$ x_j(n) = \bigoplus_{i:\, n_i = 1} v_{j,i} , $$
 
-with direction numbers for up to 21,201 dimensions from the primitive polynomials and initial numbers of Joe and Kuo (2008). A point
-depends on its index alone, so that points are the same however they are cut into blocks and on however many devices they are
-made. Use 2^m points: then every interval of length 2^-m of every coordinate holds exactly one, and the first 2^k are balanced too.
+with direction numbers for up to 21,201 dimensions from the primitive polynomials and initial numbers of Joe and Kuo (2008). A
+point depends on its index alone, so that points are the same however they are cut into blocks and on however many devices
+they are made. Use 2^m points: then every interval of length 2^-m of every coordinate holds exactly one, and the first 2^k are
+balanced too.
 
-Scrambling turns one set of points into random ones with the same balance, each of them uniform, so that averages have no bias and
-independent scrambles give their standard error. "owen" is nested uniform scrambling (Owen 1995), with which the error of smooth
-integrands falls like N^(-3/2) in the mean square root; "shift" exclusive-ors one random word, cheaper and with less: N^-1.
+Scrambling turns one set of points into random ones with the same balance, each of them uniform, so that averages have no bias
+and independent scrambles give their standard error. "owen" is nested uniform scrambling (Owen 1995), with which the error of
+smooth integrands falls like N^(-3/2) in the mean square root; "shift" exclusive-ors one random word, cheaper and with less:
+N^-1.
 
-Nested scrambling permutes the halves of every binary interval at random. With the digits of x in reverse order it is a map in which
-every bit depends on lower bits only, which integer addition and multiplication by an odd number are (Laine and Karras 2011; Burley
-2020). The map here is h(a + b g(x)) modulo 2^32, with g and h fixed and random words a and b, b odd. Any two points with k leading
-digits in common have d = x - y = 2^k times an odd number in reverse, and b d is uniform among such numbers, independently of
-a + b x, which is uniform itself; g and h are permutations of the same nested kind. So every pair of points has exactly the law
-that full nested scrambling would give it, and with it means and variances of averages are exact, not approximate. (The variance under
-the hash of Laine and Karras as published is wrong by factors of four; `tests/numerics/test_sobol.py` measures ours.) g and h make
-what pairs do not determine, the distribution of averages, look like that of full scrambling as well: without them its fourth
-moment is forty times too large.
+Nested scrambling permutes the halves of every binary interval at random. With the digits of x in reverse order it is a map in
+which every bit depends on lower bits only, which integer addition and multiplication by an odd number are (Laine and Karras
+2011; Burley 2020). The map here is h(a + b g(x)) modulo 2^32, with g and h fixed and random words a and b, b odd. Any two
+points with k leading digits in common have d = x - y = 2^k times an odd number in reverse, and b d is uniform among such
+numbers, independently of a + b x, which is uniform itself; g and h are permutations of the same nested kind. So every pair of
+points has exactly the law that full nested scrambling would give it, and with it means and variances of averages are exact,
+not approximate. (The variance under the hash of Laine and Karras as published is wrong by factors of four;
+`tests/numerics/test_sobol.py` measures ours.) g and h make what pairs do not determine, the distribution of averages, look
+like that of full scrambling as well: without them its fourth moment is forty times too large.
 
 Up to 2^32 points; take several independent scrambles (`replicate`) for more, as for a standard error.
 
-The file `_sobol_directions.npz` (`scripts/make_sobol_directions.py`) holds, in NumPy's compressed format: `polynomial_steps`, uint16, whose
-running sum is each dimension's primitive polynomial as a binary number (all of them up to degree 18, in order, after a 1 for
-the first dimension, which has none); `initial_digits`, uint8, a stream of binary digits packed most significant first: for each
-dimension after the first, for i = 1 ... degree, the digits of the initial number m_i without the last, which is 1; and `licence`. The
-numbers are copyright (c) 2008 Frances Y. Kuo and Stephen Joe, under a BSD licence of three clauses that covers "the accompanying
-sets of direction numbers"; its text is in the file and in the script, and goes with them.
+The file `_sobol_directions.npz` (`scripts/make_sobol_directions.py`) holds, in NumPy's compressed format: `polynomial_steps`,
+uint16, whose running sum is each dimension's primitive polynomial as a binary number (all of them up to degree 18, in order,
+after a 1 for the first dimension, which has none); `initial_digits`, uint8, a stream of binary digits packed most significant
+first: for each dimension after the first, for i = 1 ... degree, the digits of the initial number m_i without the last, which
+is 1; and `licence`. The numbers are copyright (c) 2008 Frances Y. Kuo and Stephen Joe, under a BSD licence of three clauses
+that covers "the accompanying sets of direction numbers"; its text is in the file and in the script, and goes with them.
 
-Sources: I. M. Sobol', USSR Computational Mathematics and Mathematical Physics 7 (1967), 86-112; S. Joe and F. Y. Kuo, "Constructing Sobol
-sequences with better two-dimensional projections", SIAM Journal on Scientific Computing 30 (2008), 2635-2654; A. B. Owen,
-"Randomly permuted (t,m,s)-nets and (t,s)-sequences" (1995), and "Scrambled net variance for integrals of smooth functions", Annals
-of Statistics 25 (1997), 1541-1562; S. Laine and T. Karras, "Stratified sampling for stochastic transparency", Computer Graphics
-Forum 30 (2011), 1197-1204; B. Burley, "Practical hash-based Owen scrambling", Journal of Computer Graphics Techniques 9(4) (2020),
-1-20; multipliers of g and h from N. Vegdahl, "Building a better LK hash" (2021).
+Sources: I. M. Sobol', USSR Computational Mathematics and Mathematical Physics 7 (1967), 86-112; S. Joe and F. Y. Kuo,
+"Constructing Sobol sequences with better two-dimensional projections", SIAM Journal on Scientific Computing 30 (2008),
+2635-2654; A. B. Owen, "Randomly permuted (t,m,s)-nets and (t,s)-sequences" (1995), and "Scrambled net variance for integrals
+of smooth functions", Annals of Statistics 25 (1997), 1541-1562; S. Laine and T. Karras, "Stratified sampling for stochastic
+transparency", Computer Graphics Forum 30 (2011), 1197-1204; B. Burley, "Practical hash-based Owen scrambling", Journal of
+Computer Graphics Techniques 9(4) (2020), 1-20; multipliers of g and h from N. Vegdahl, "Building a better LK hash" (2021).
 """
 
 import functools
 import operator
 from importlib import resources
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,8 +67,8 @@ _SCRAMBLING = 0x534F424C
 def sobol_directions(dimensions: int, digits: int = DIGITS) -> np.ndarray:
     """Direction numbers of the first dimensions of the Sobol sequence, for the functions below.
 
-    They are meant for them alone: binary digits reversed, which saves a reversal per point, and combined so that the plain digits of
-    an index give the points in the order of its Gray code, which is that of Joe and Kuo's program and of SciPy.
+    They are meant for them alone: binary digits reversed, which saves a reversal per point, and combined so that the plain
+    digits of an index give the points in the order of its Gray code, which is that of Joe and Kuo's program and of SciPy.
 
     Arguments:
         dimensions: 1 ... 21,201.
@@ -77,7 +80,7 @@ def sobol_directions(dimensions: int, digits: int = DIGITS) -> np.ndarray:
 
     >>> sobol_directions(2, digits=3)
     array([[1, 3, 6],
-           [1, 2, 7]], dtype=uint32)
+           [1, 2, 6]], dtype=uint32)
     """
     dimensions = _integer("dimensions", dimensions, 1, MAX_DIMENSIONS)
     digits = _integer("digits", digits, 1, DIGITS)
@@ -113,8 +116,9 @@ def sobol_dimension(
 ) -> jax.Array:
     """One coordinate of Sobol points: 32-bit words of which `gpujax.numerics.random.uniform` makes numbers inside (0, 1).
 
-    Everything is elementwise in the index and may be traced, sharded and mapped: a loop over time steps can pass each step's row of
-    directions and seeds.
+    Everything is elementwise in the index and may be traced, sharded and mapped: a loop over time steps can pass each step's
+    row of directions and seeds. Several dimensions at once are fastest with the points innermost, `[dimensions, points]`, as
+    `jax.vmap(sobol_dimension, (None, 0, 0))(index, directions, seeds)` makes them.
 
     Arguments:
         index: uint32 `[...]`, below 2^digits (digits above are ignored).
@@ -124,15 +128,20 @@ def sobol_dimension(
 
     Returns: uint32 `[...]`: the coordinate times 2^32.
 
-    Raises: InputError for directions, seeds or a scramble of the wrong kind, InputTypeError where they or the index are not uint32.
+    Raises: InputError for directions, a seed or a scramble of the wrong kind, InputTypeError where an array is not uint32.
 
     >>> directions = jnp.asarray(sobol_directions(2))
-    >>> sobol_dimension(jnp.arange(4, dtype=jnp.uint32), directions[1]) / jnp.float64(2**32)
-    Array([0.  , 0.5 , 0.25, 0.75], dtype=float64)
+    >>> sobol_dimension(jnp.arange(4, dtype=jnp.uint32), directions[1]) >> jnp.uint32(30)  # which quarter
+    Array([0, 2, 1, 3], dtype=uint32)
     """
     index, directions = _words("index", index), _words("directions", directions)
     if directions.ndim != 1 or not 1 <= directions.size <= DIGITS:
         raise InputError(f"directions: shape {directions.shape}; expected one row of sobol_directions, [digits]")
+    if scramble not in SCRAMBLES:
+        raise InputError(f"scramble: {scramble!r}; expected 'owen' or 'shift'")
+    # In a loop over dimensions, XLA would move the tests of the digits out of it, since the index does not change, and read
+    # their results from memory instead: four times slower. The barrier makes the index seem to depend on the dimension.
+    index, directions = jax.lax.optimization_barrier((index, directions))
     reverse = jnp.zeros_like(index)
     for digit in range(directions.size):
         taken = (index & jnp.uint32(1 << digit)) != jnp.uint32(0)
@@ -144,9 +153,7 @@ def sobol_dimension(
         raise InputError(f"seed: shape {seed.shape}; expected one row of sobol_seeds, [2]")
     if scramble == "owen":
         return _reversed(_nested(reverse, seed[0], seed[1]))
-    if scramble == "shift":
-        return _reversed(reverse ^ seed[0])
-    raise InputError(f"scramble: {scramble!r}; expected 'owen' or 'shift'")
+    return _reversed(reverse ^ seed[0])
 
 
 def sobol_words(
@@ -165,11 +172,11 @@ def sobol_words(
     Raises: as `sobol_dimension`.
 
     >>> index = jnp.arange(4, dtype=jnp.uint32)
-    >>> sobol_words(index, sobol_directions(3)) / jnp.float64(2**32)
-    Array([[0.  , 0.  , 0.  ],
-           [0.5 , 0.5 , 0.5 ],
-           [0.75, 0.25, 0.25],
-           [0.25, 0.75, 0.75]], dtype=float64)
+    >>> sobol_words(index, sobol_directions(3)) >> jnp.uint32(30)  # which quarter
+    Array([[0, 0, 0],
+           [2, 2, 2],
+           [3, 1, 1],
+           [1, 3, 3]], dtype=uint32)
     """
     index, directions = _words("index", index), _words("directions", directions)
     if directions.ndim != 2:
@@ -192,7 +199,7 @@ def _nested(x: jax.Array, addend: jax.Array, multiplier: jax.Array) -> jax.Array
     return x ^ (x * jnp.uint32(0x53A22864))
 
 
-def _reversed(x):
+def _reversed(x: Any) -> Any:
     """The 32 binary digits in reverse order, of NumPy or JAX words; compilers know the pattern."""
     word = np.uint32 if isinstance(x, np.ndarray) else jnp.uint32
     for width, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
@@ -203,7 +210,7 @@ def _reversed(x):
 @functools.cache
 def _all_directions() -> np.ndarray:
     """The direction numbers of every dimension, as `sobol_directions` describes them, from the file."""
-    with resources.files(__package__).joinpath("_sobol_directions.npz").open("rb") as file, np.load(file) as data:
+    with resources.files("gpujax.numerics").joinpath("_sobol_directions.npz").open("rb") as file, np.load(file) as data:
         polynomials = np.cumsum(data["polynomial_steps"], dtype=np.uint32)
         digits = np.unpackbits(data["initial_digits"])
     degrees = np.frexp(polynomials.astype(np.float64))[1] - 1
@@ -243,14 +250,14 @@ def _recurrence(polynomials: np.ndarray, degree: int, stream: np.ndarray) -> np.
     return v
 
 
-def _words(name: str, value) -> jax.Array:
+def _words(name: str, value: Any) -> jax.Array:
     if not isinstance(value, (jax.Array, np.ndarray, np.generic)) or value.dtype != np.uint32:
         kind = f"{value.dtype} array" if hasattr(value, "dtype") else f"{type(value).__name__} {value!r}"
         raise InputTypeError(f"{name}: {kind}; expected uint32, such as jnp.arange(n, dtype=jnp.uint32)")
     return jnp.asarray(value)
 
 
-def _integer(name: str, value, least: int, most: int) -> int:
+def _integer(name: str, value: Any, least: int, most: int) -> int:
     try:
         number = operator.index(value)
     except TypeError as error:
