@@ -20,9 +20,9 @@ which every bit depends on lower bits only, which integer addition and multiplic
 points with k leading digits in common have d = x - y = 2^k times an odd number in reverse, and b d is uniform among such
 numbers, independently of a + b x, which is uniform itself; g and h are permutations of the same nested kind. So every pair of
 points has exactly the law that full nested scrambling would give it, and with it means and variances of averages are exact,
-not approximate. (The variance under the hash of Laine and Karras as published is wrong by factors of four;
-`tests/numerics/test_sobol.py` measures ours.) g and h make what pairs do not determine, the distribution of averages, look
-like that of full scrambling as well: without them its fourth moment is forty times too large.
+not approximate. g and h make what pairs do not determine, the distribution of averages, look like that of full scrambling as
+well. (`tests/numerics/test_sobol.py` measures it, at 64 points: the hash of Laine and Karras with Burley's constants has a
+quarter of the variance that it should have, a + b x alone twelve times the fourth moment.)
 
 Up to 2^32 points; take several independent scrambles (`replicate`) for more, as for a standard error.
 
@@ -140,7 +140,8 @@ def sobol_dimension(
     if scramble not in SCRAMBLES:
         raise InputError(f"scramble: {scramble!r}; expected 'owen' or 'shift'")
     # In a loop over dimensions, XLA would move the tests of the digits out of it, since the index does not change, and read
-    # their results from memory instead: four times slower. The barrier makes the index seem to depend on the dimension.
+    # their results from memory instead, which is several times slower. The barrier makes the index seem to depend on the
+    # dimension.
     index, directions = jax.lax.optimization_barrier((index, directions))
     reverse = jnp.zeros_like(index)
     for digit in range(directions.size):
