@@ -49,6 +49,7 @@ def test_functions_are_the_matrices(grid, construction):
     increments = np.asarray(brownian.brownian_increments(times, jnp.asarray(normals), construction))
     path = brownian.brownian_path(times, jnp.asarray(normals), construction)
     assert increments.shape == path.shape == normals.shape
+    assert isinstance(brownian.brownian_increments(times, normals, construction), jax.Array)  # NumPy in, JAX out
     assert increments.dtype == path.dtype == np.float64
     scale = np.sqrt(np.diff(times, prepend=0.0))[:, None, None]
     expected = np.einsum("tk,kfp->tfp", brownian.increment_matrix(times, construction), normals)
