@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import QuantLib as ql
@@ -190,7 +191,7 @@ def test_sums_make_a_mean_and_its_error():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_numba_generator_draws_standard_normals(dtype):
-    numba = pytest.importorskip("numba")
+
     pair = monte_carlo_numba._normals(dtype).pair
 
     @numba.njit
@@ -223,7 +224,6 @@ def test_the_numba_generator_draws_standard_normals(dtype):
 
 
 def test_threads_have_streams_of_their_own():
-    pytest.importorskip("numba")
     streams = monte_carlo_numba._streams()
     assert streams.dtype == np.uint64
     assert np.unique(streams).size == streams.size
@@ -233,8 +233,6 @@ def test_threads_have_streams_of_their_own():
 @pytest.mark.parametrize("task", ["asian", "basket", "heston"])
 def test_odd_numbers_of_paths_and_steps(module, task):
     """What goes by pairs (normals, steps) must not lose or repeat the last one."""
-    if module is monte_carlo_numba:
-        pytest.importorskip("numba")  # comes with [bench], not with [test]
     contract = {"asian": AsianCall, "basket": BasketCall, "heston": HestonCall}[task](paths=50_001, steps=7)
     (form,) = getattr(module, task)(contract, "float64")
     found, expected = form.answer(form.call()), reference(contract)
