@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Any
 
 import jax
 import numpy as np
 
+import gpujax as gj
 from benchmarks.contestants.monte_carlo_contracts import (
     AmericanPut,
     AsianCall,
@@ -28,18 +27,14 @@ KEY = 20021107
 
 def asian(c: AsianCall, dtype: str) -> list[Contestant | Absent]:
     """An arithmetic average of geometric Brownian motion."""
-    if _engine() is None:
-        return _missing("gpujax.pricing.monte_carlo")
-    mc = _engine()
+    mc = gj.monte_carlo
     process = mc.processes.GeometricBrownianMotion(spot=c.spot, volatility=c.volatility, rate=c.rate)
     return _priced(c, dtype, process, mc.payoffs.asian(strike=c.strike))
 
 
 def basket(c: BasketCall, dtype: str) -> list[Contestant | Absent]:
     """The mean of correlated assets, simulated at every date."""
-    if _engine() is None:
-        return _missing("gpujax.pricing.monte_carlo")
-    mc = _engine()
+    mc = gj.monte_carlo
     correlation = np.full((c.assets, c.assets), c.correlation)
     np.fill_diagonal(correlation, 1.0)
     process = mc.processes.CorrelatedGeometricBrownianMotion(
@@ -50,39 +45,26 @@ def basket(c: BasketCall, dtype: str) -> list[Contestant | Absent]:
 
 def heston(c: HestonCall, dtype: str) -> list[Contestant | Absent]:
     """Heston by the library's own scheme."""
-    if _engine() is None:
-        return _missing("gpujax.pricing.monte_carlo")
-    mc = _engine()
-    params = importlib.import_module("gpujax.pricing.heston").HestonParams(
-        v0=c.v0, kappa=c.kappa, theta=c.theta, sigma=c.sigma, rho=c.rho
-    )
+    mc = gj.monte_carlo
+    params = gj.heston.HestonParams(v0=c.v0, kappa=c.kappa, theta=c.theta, sigma=c.sigma, rho=c.rho)
     process = mc.processes.Heston(spot=c.spot, params=params, rate=c.rate)
     return _priced(c, dtype, process, mc.payoffs.european(strike=c.strike))
 
 
 def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
     """Longstaff-Schwartz."""
-    return _missing("early exercise by simulation")
+    return [Absent(NAME, "this version has no early exercise by simulation")]
 
 
 def _priced(c: Contract, dtype: str, process: Any, payoff: Any) -> list[Contestant | Absent]:
-    price = _engine().price
     times = c.expiry / c.steps * np.arange(1, c.steps + 1)
 
     def call() -> Any:
-        return jax.block_until_ready(price(process, payoff, key=KEY, paths=c.paths, times=times, dtype=dtype))
+        return jax.block_until_ready(
+            gj.monte_carlo.price(process, payoff, key=KEY, paths=c.paths, times=times, dtype=dtype)
+        )
 
     def found(estimate: Any) -> Any:
         return answer(estimate.value, estimate.standard_error, c.paths)
 
     return [Contestant(NAME, HOW, call, c.paths * c.steps, found, ours=True)]
-
-
-def _engine() -> Any:
-    """The Monte Carlo package, or None where this version of gpujax has none."""
-    name = "gpujax.pricing.monte_carlo"
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
-def _missing(what: str) -> list[Contestant | Absent]:
-    return [Absent(NAME, f"this version has no {what}")]

@@ -20,7 +20,7 @@ from gpujax.errors import InputError, InputTypeError
 from gpujax.numerics.random import key_words
 from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
 from gpujax.pricing.monte_carlo.process import Process
-from gpujax.pricing.monte_carlo.simulation import run_paths
+from gpujax.pricing.monte_carlo.simulation import initial_states, run_paths
 from gpujax.pricing.monte_carlo.statistics import Estimate, Moments, combine, estimate, moments
 
 __all__ = ["greeks", "price", "simulate"]
@@ -174,8 +174,7 @@ def _present_values(process, payoffs, key, path, times) -> list[jax.Array]:
     def look(state, index, time) -> Observation:
         return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time), process.observe(state))
 
-    state = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), path.shape), process.initial())
-    now = look(state, -1, jnp.zeros((), dtype))
+    now = look(initial_states(process, path, dtype), -1, jnp.zeros((), dtype))
     accounts = [payoff.start(now) for payoff in payoffs]
 
     def visit(accounts, state, index):

@@ -18,7 +18,7 @@ from jax import lax
 from gpujax.numerics.random import normal_pair, threefry
 from gpujax.pricing.monte_carlo.process import Process, State
 
-__all__ = ["Visit", "run_paths"]
+__all__ = ["Visit", "initial_states", "run_paths"]
 
 # visit(carry, state, index of the time): what happens to the path at each time
 Visit = Callable[[Any, State, jax.Array], Any]
@@ -40,7 +40,7 @@ def run_paths(
     dtype, count = times.dtype, times.shape[0]
     starts = jnp.concatenate([jnp.zeros(1, dtype), times[:-1]])
     steps = times - starts
-    state = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), path.shape), process.initial())
+    state = initial_states(process, path, dtype)
 
     def draw(pair: jax.Array) -> tuple[jax.Array, ...]:
         first = pair.astype(jnp.uint32) * jnp.uint32(process.normals)
@@ -62,3 +62,8 @@ def run_paths(
     if count % 2:
         state, carry = advance(state, carry, jnp.asarray(count - 1), tuple(z.real for z in ahead))
     return state, carry
+
+
+def initial_states(process: Process, path: jax.Array, dtype: Any) -> State:
+    """The state at time zero of every path of a block."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), path.shape), process.initial())
