@@ -172,7 +172,7 @@ def _present_values(process, payoffs, key, path, times) -> list[jax.Array]:
     process, payoffs = _as(process, dtype), [_as(payoff, dtype) for payoff in payoffs]
 
     def look(state, index, time) -> Observation:
-        return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time), process.observe(state))
+        return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time, state), process.observe(state))
 
     now = look(initial_states(process, path, dtype), -1, jnp.zeros((), dtype))
     accounts = [payoff.start(now) for payoff in payoffs]

@@ -19,13 +19,13 @@ class Observation(NamedTuple):
     Fields:
         index: of the time among those simulated, from 0; -1 at time zero.
         time: in years.
-        discount: the price today of one paid at `time`.
+        discount: what one paid at `time` is worth today: a number, or `[paths]` where rates are random.
         spot: the price, `[paths]`, or a tuple of them, one for each asset.
     """
 
     index: jax.Array
     time: jax.Array
-    discount: jax.Array
+    discount: Any
     spot: Spot
 
 

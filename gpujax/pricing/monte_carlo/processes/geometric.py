@@ -39,14 +39,14 @@ class GeometricBrownianMotion:
     def initial(self):
         return jnp.log(self.spot)
 
-    def advance(self, state, time, step, normals):
+    def advance(self, state, time, step, draws):
         drift = (self.rate - self.dividend_yield - 0.5 * self.volatility * self.volatility) * step
-        return state + (drift + (self.volatility * jnp.sqrt(step)) * normals[0])
+        return state + (drift + (self.volatility * jnp.sqrt(step)) * draws[0])
 
     def observe(self, state):
         return exponential(state)
 
-    def discount(self, time):
+    def discount(self, time, state):
         return jnp.exp(-self.rate * time)
 
 
@@ -81,7 +81,7 @@ class CorrelatedGeometricBrownianMotion:
     def initial(self):
         return tuple(jnp.log(jnp.asarray(self.spot)[i]) for i in range(self.normals))
 
-    def advance(self, state, time, step, normals):
+    def advance(self, state, time, step, draws):
         root = jnp.sqrt(step)
         volatility, correlation = jnp.asarray(self.volatility), jnp.asarray(self.correlation)
         dividend_yield = jnp.broadcast_to(jnp.asarray(self.dividend_yield, volatility.dtype), volatility.shape)
@@ -90,12 +90,12 @@ class CorrelatedGeometricBrownianMotion:
         moved = []
         for i, x in enumerate(state):
             # A sum written out: a matrix product would end the fused loop and go through memory.
-            shock = sum((factor[i][j] * normals[j] for j in range(1, i + 1)), factor[i][0] * normals[0])
+            shock = sum((factor[i][j] * draws[j] for j in range(1, i + 1)), factor[i][0] * draws[0])
             moved.append(x + (drift[i] + (volatility[i] * root) * shock))
         return tuple(moved)
 
     def observe(self, state):
         return tuple(map(exponential, state))
 
-    def discount(self, time):
+    def discount(self, time, state):
         return jnp.exp(-self.rate * time)

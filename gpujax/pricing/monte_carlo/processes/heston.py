@@ -46,7 +46,7 @@ class Heston:
     def initial(self):
         return jnp.log(self.spot), self.params.v0
 
-    def advance(self, state, time, step, normals):
+    def advance(self, state, time, step, draws):
         x, v = state
         _, kappa, theta, sigma, rho = self.params
         decay = jnp.exp(-kappa * step)
@@ -68,11 +68,11 @@ class Heston:
         two = 2 / jnp.where(quadratic, psi, jnp.full_like(psi, _SWITCH))
         b2 = two - 1 + jnp.sqrt(two * (two - 1))
         scale = mean / (1 + b2)
-        moved = jnp.sqrt(b2) + normals[0]
+        moved = jnp.sqrt(b2) + draws[0]
         high = jnp.where(quadratic, jnp.full_like(psi, _SWITCH), psi)
         atom = (high - 1) / (high + 1)
         rate = (1 - atom) / mean
-        beyond = at_least(cdf(-normals[0]), tiny)  # 1 - U
+        beyond = at_least(cdf(-draws[0]), tiny)  # 1 - U
         jumped = jnp.where(
             beyond < 1 - atom, log_ratio(1 - atom, jnp.minimum(beyond, 1 - atom)) / rate, jnp.zeros_like(v)
         )
@@ -91,10 +91,10 @@ class Heston:
         )
         drift = (self.rate - self.dividend_yield) * step
         deviation = jnp.sqrt(at_least(k3 * (v + after), tiny))
-        return x + (drift + k0 + k1 * v + k2 * after + deviation * normals[1]), after
+        return x + (drift + k0 + k1 * v + k2 * after + deviation * draws[1]), after
 
     def observe(self, state):
         return exponential(state[0])
 
-    def discount(self, time):
+    def discount(self, time, state):
         return jnp.exp(-self.rate * time)
