@@ -24,9 +24,10 @@ from gpujax.device.config import DeviceConfig
 from gpujax.device.hardware import Hardware, detect
 from gpujax.device.host_allocator import keep_freed_memory
 from gpujax.device.log import start_logging
+from gpujax.device.mesh import mesh_devices
 from gpujax.errors import ConfigError, DeviceError
 
-__all__ = ["LateConfigurationWarning", "configure", "current_config"]
+__all__ = ["LateConfigurationWarning", "configure", "current_config", "devices_in_force"]
 
 _log = logging.getLogger("gpujax.device")
 
@@ -98,6 +99,15 @@ def current_config() -> DeviceConfig:
     """The configuration in force; chosen automatically and put into force now if nobody has called `configure`."""
     with _lock:
         return _in_force.config if _in_force is not None else configure()
+
+
+def devices_in_force() -> list[Any]:
+    """The devices that work is spread over: those of the configuration in force, or all of JAX's if nobody has configured."""
+    with _lock:
+        if _in_force is None:
+            return list(jax.devices())
+        devices = mesh_devices(_in_force.config)
+        return devices[:1] if _in_force.config.parallelism == "none" else devices
 
 
 def _source(config: Any) -> tuple[Any, ...]:

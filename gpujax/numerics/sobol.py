@@ -87,11 +87,11 @@ def sobol_directions(dimensions: int, digits: int = DIGITS) -> np.ndarray:
     return _all_directions()[:dimensions, :digits]
 
 
-def sobol_seeds(key: int | jax.Array, dimensions: int, replicate: int | jax.Array = 0) -> jax.Array:
+def sobol_seeds(key: int | jax.Array | tuple[jax.Array, jax.Array], dimensions: int, replicate: int | jax.Array = 0) -> jax.Array:
     """Two random words for each dimension: the seeds of one scramble, independent for every key, dimension and replicate.
 
     Arguments:
-        key: an integer, or a key of `jax.random`.
+        key: an integer, a key of `jax.random`, or two words.
         dimensions: 1 ... 21,201.
         replicate: number of the scramble, below 2^32; may be traced, as under `vmap`.
 
@@ -103,7 +103,7 @@ def sobol_seeds(key: int | jax.Array, dimensions: int, replicate: int | jax.Arra
     (3, 2)
     """
     dimensions = _integer("dimensions", dimensions, 1, MAX_DIMENSIONS)
-    first, second = key_words(key)
+    first, second = key if isinstance(key, tuple) else key_words(key)
     if isinstance(replicate, (int, np.integer)):
         replicate = _integer("replicate", replicate, 0, 2**32 - 1)
     counter = jax.lax.iota(jnp.uint32, dimensions), jnp.broadcast_to(jnp.asarray(replicate, jnp.uint32), (dimensions,))

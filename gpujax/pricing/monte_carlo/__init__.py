@@ -8,9 +8,23 @@ average = gj.monte_carlo.payoffs.asian(strike=100.0)
 gj.monte_carlo.price(stock, average, key=1, paths=1_000_000, times=[0.25, 0.5, 0.75, 1.0])
 """
 
-from gpujax.pricing.monte_carlo import payoffs, processes
+from gpujax.pricing.monte_carlo import methods, payoffs, processes
+from gpujax.pricing.monte_carlo.controls import Control, geometric_average
 from gpujax.pricing.monte_carlo.correlation import nearest_correlation
-from gpujax.pricing.monte_carlo.engine import greeks, price, simulate
+from gpujax.pricing.monte_carlo.engine import price, simulate
+from gpujax.pricing.monte_carlo.sensitivities import greeks, second_order
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
-__all__ = ["Estimate", "greeks", "nearest_correlation", "payoffs", "price", "processes", "simulate"]
+__all__ = [
+    "Control",
+    "Estimate",
+    "geometric_average",
+    "greeks",
+    "methods",
+    "nearest_correlation",
+    "payoffs",
+    "price",
+    "processes",
+    "second_order",
+    "simulate",
+]

@@ -1,35 +1,47 @@
-"""Prices, pathwise Greeks and whole paths, streamed over blocks of paths.
+"""Prices and whole paths, streamed over blocks of paths.
 
-A block is simulated, its moments are kept, and it is forgotten: 10^9 paths need no more memory than one block. Numbers belong to
-their path (see `numerics.random`) and moments of blocks are combined in one fixed way, so that a result depends on the key, the
-paths and the times alone.
+The numbers of a path belong to it (see `methods`) and moments of blocks are combined in one fixed way, so that a result depends
+on the key, the paths and the times alone.
 """
 
 import functools
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 
-from gpujax.errors import InputError, InputTypeError
+from gpujax.errors import InputError
 from gpujax.numerics.random import key_words
-from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
+from gpujax.pricing.monte_carlo.arguments import Grid, check_process, flat_payoffs, float_dtype, make_grid, path_count
+from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks, repetitions
+from gpujax.pricing.monte_carlo.controls import flat_controls
+from gpujax.pricing.monte_carlo.methods import Method, PseudoRandom, whole
+from gpujax.pricing.monte_carlo.parameters import as_dtype
+from gpujax.pricing.monte_carlo.payoffs.payoff import Observation
 from gpujax.pricing.monte_carlo.process import Process
-from gpujax.pricing.monte_carlo.simulation import initial_states, run_paths
-from gpujax.pricing.monte_carlo.statistics import Estimate, Moments, combine, estimate, moments
+from gpujax.pricing.monte_carlo.simulation import Branch, Numbers, initial_states, run_paths
+from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
 
-__all__ = ["greeks", "price", "simulate"]
-
-BLOCK = 1 << 16
-_MOST_PATHS = 1 << 32
+__all__ = ["Inputs", "make_inputs", "numbers_of", "present_values", "price", "simulate"]
 
 
-def price(process: Process, payoff: Any, *, key: Any, paths: int, times: Any, dtype: Any = None) -> Any:
+def price(
+    process: Process,
+    payoff: Any,
+    *,
+    key: Any,
+    paths: int,
+    times: Any,
+    dtype: Any = None,
+    method: Method = PseudoRandom(),  # noqa: B008  (frozen)
+    control: Any = None,
+    drift: Any = None,
+    max_step: float | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Any:
     """The expected present value of a payoff, with its standard error.
 
     Arguments:
@@ -37,9 +49,18 @@ def price(process: Process, payoff: Any, *, key: Any, paths: int, times: Any, dt
         payoff: what is paid, from `monte_carlo.payoffs`; or a mapping or tuple of payoffs, which share the paths.
         key: an integer seed, or a key of `jax.random`. The same key gives the same paths.
         paths: how many, from 1 to 2^32.
-        times: increasing, > 0, in years: the steps that are simulated and what payoffs see; one number for a single step.
+        times: increasing, > 0, in years: what payoffs see; one number for a single look.
         dtype: of the paths, float64 or float32; by default that of JAX's floating-point numbers. Moments are summed in float64
             wherever 64-bit mode is on.
+        method: which numbers paths are made of, from `monte_carlo.methods`: pseudo-random ones (antithetic if you like), Sobol
+            points, a Latin hypercube, matched moments.
+        control: a control variate `Control(payoff, value)`, or several.
+        drift: importance sampling: added to the normal numbers of each step, `[steps, normals]` or `[normals]`;
+            `monte_carlo.find_drift` finds a good one.
+        max_step: the longest step in years; intervals between times are cut into equal steps that payoffs do not see. For
+            schemes that are not exact.
+        devices: over which blocks of paths are spread; by default those of the configuration in force. One device where an
+            argument is traced, as under `vmap` or `grad`.
 
     Returns: `Estimate(value, standard_error, paths)`, or a mapping or tuple of them like `payoff`.
 
@@ -55,51 +76,30 @@ def price(process: Process, payoff: Any, *, key: Any, paths: int, times: Any, dt
     >>> abs(float(found.value) - 10.450584) < 4 * float(found.standard_error) < 0.06
     True
     """
-    _check_process(process)
-    leaves, tree = _payoffs(payoff)
-    times = _times(times, _dtype(dtype))
-    found = _price(process, leaves, key_words(key), times, paths=_paths(paths))
-    estimates = jax.tree.unflatten(tree, [Estimate(m, e, paths) for m, e in zip(*found, strict=True)])
+    check_process(process)
+    leaves, tree = flat_payoffs(payoff)
+    grid = make_grid(times, process, float_dtype(dtype), max_step)
+    inputs = make_inputs(process, leaves, key, grid, control, drift)
+    plan = make_plan(process, method, path_count(paths), grid, inputs, devices=devices)
+    found = _price(inputs, plan=plan)
+    each = jax.tree.unflatten(tree, [Estimate(m, e, paths) for m, e in zip(*found, strict=True)])
     # JAX sorts the keys of mappings; a caller's order is kept.
-    return {name: estimates[name] for name in payoff} if isinstance(payoff, Mapping) else estimates
+    return {name: each[name] for name in payoff} if isinstance(payoff, Mapping) else each
 
 
-def greeks(
-    process: Process, payoff: Payoff, *, wrt: tuple[str, ...], key: Any, paths: int, times: Any, dtype: Any = None
-) -> dict[str, Estimate]:
-    """The value and its derivatives by parameters of the process, path by path, each with its standard error.
-
-    The pathwise estimator (M. Broadie and P. Glasserman, "Estimating Security Price Derivatives Using Simulation", Management
-    Science 42 (1996), 269-285) by forward differentiation: unbiased where the payoff is continuous in the path; blind to jumps,
-    so that digitals and barriers watched at discrete times have wrong or zero derivatives.
-
-    Arguments:
-        wrt: names of parameters, "spot" or "params.v0"; one that is an array gives derivatives of its shape.
-        others: as for `price`.
-
-    Returns: a dict with "value" and each name.
-
-    Raises: as `price`; InputError for a name that is not a parameter of the process.
-
-    >>> from gpujax.pricing import monte_carlo as mc
-    >>> stock = mc.processes.GeometricBrownianMotion(spot=100.0, volatility=0.2, rate=0.05)
-    >>> found = mc.greeks(stock, mc.payoffs.european(strike=100.0), wrt=("spot",), key=1, paths=1_000_000, times=1.0)
-    >>> abs(float(found["spot"].value) - 0.636831) < 4 * float(found["spot"].standard_error)
-    True
-    """
-    _check_process(process)
-    _check_payoff(payoff)
-    times = _times(times, _dtype(dtype))
-    for name in wrt:
-        _parameter(process, name)
-    found = _greeks(process, payoff, key_words(key), times, paths=_paths(paths), wrt=tuple(wrt))
-    return {name: Estimate(found[name][0], found[name][1], paths) for name in ("value", *wrt)}
-
-
-def simulate(process: Process, *, key: Any, paths: int, times: Any, dtype: Any = None) -> Any:
+def simulate(
+    process: Process,
+    *,
+    key: Any,
+    paths: int,
+    times: Any,
+    dtype: Any = None,
+    method: Method = PseudoRandom(),  # noqa: B008  (frozen)
+    max_step: float | None = None,
+) -> Any:
     """The prices of whole paths, all in memory.
 
-    Arguments: as for `price`.
+    Arguments: as for `price`; every method but an antithetic one.
 
     Returns: `[paths, times]`, or `[paths, times, assets]` for a process of several assets.
 
@@ -108,190 +108,138 @@ def simulate(process: Process, *, key: Any, paths: int, times: Any, dtype: Any =
     >>> mc.simulate(stock, key=1, paths=3, times=[0.5, 1.0]).shape
     (3, 2)
     """
-    _check_process(process)
-    return _simulate(process, key_words(key), _times(times, _dtype(dtype)), paths=_paths(paths))
+    check_process(process)
+    grid = make_grid(times, process, float_dtype(dtype), max_step)
+    if method.antithetic:
+        raise InputError("method: antithetic; simulate gives single paths: use PseudoRandom()")
+    inputs = make_inputs(process, [], key, grid)
+    plan = make_plan(process, method, path_count(paths), grid, inputs, devices=())
+    return _simulate(inputs, plan=plan, seen=grid.seen)
 
 
-@functools.partial(jax.jit, static_argnames=("paths",))
-def _price(process, payoffs, key, times, *, paths):
-    def samples(path):
-        return _present_values(process, payoffs, key, path, times)
+class Inputs(NamedTuple):
+    """What a run depends on, but for its plan: a pytree of arrays.
 
-    found = _over_blocks(samples, paths, times.dtype)
-    return [e.value for e in found], [e.standard_error for e in found]
+    Fields:
+        process, payoffs, controls: with parameters of any kind.
+        expected: the known values of the controls, `[controls]`.
+        key: two words.
+        times, looks: of the `Grid`.
+        drift: `[steps, normals]`, or None.
+    """
 
-
-@functools.partial(jax.jit, static_argnames=("paths", "wrt"))
-def _greeks(process, payoff, key, times, *, paths, wrt):
-    process = _as(process, times.dtype)
-    directions, names = [], []
-    for name in wrt:
-        leaf = _parameter(process, name)
-        for index in np.ndindex(np.shape(leaf)):
-            zero = jax.tree.map(jnp.zeros_like, process)
-            directions.append(_replaced(zero, name, jnp.zeros_like(leaf).at[index].set(1)))
-            names.append(name)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *directions)
-
-    def samples(path):
-        def values(moved):
-            return _present_values(moved, [payoff], key, path, times)[0]
-
-        # One direction after the other: side by side they make a program that takes a minute to compile.
-        value, tangents = lax.map(lambda direction: jax.jvp(values, (process,), (direction,)), stacked)
-        return [value[0], *tangents]
-
-    found = _over_blocks(samples, paths, times.dtype)
-    result: dict[str, Any] = {"value": (found[0].value, found[0].standard_error)}
-    for name in wrt:
-        shape = np.shape(_parameter(process, name))
-        mine = [e for e, other in zip(found[1:], names, strict=True) if other == name]
-        result[name] = tuple(
-            jnp.stack(field).reshape(shape) for field in ([e.value for e in mine], [e.standard_error for e in mine])
-        )
-    return result
+    process: Any
+    payoffs: list[Any]
+    controls: list[Any]
+    expected: jax.Array
+    key: tuple[jax.Array, jax.Array]
+    times: jax.Array
+    looks: jax.Array | None
+    drift: jax.Array | None
 
 
-@functools.partial(jax.jit, static_argnames=("paths",))
-def _simulate(process, key, times, *, paths):
-    process = _as(process, times.dtype)
+def make_inputs(
+    process: Process, payoffs: list[Any], key: Any, grid: Grid, control: Any = None, drift: Any = None
+) -> Inputs:
+    """Inputs from what a caller gives, checked."""
+    controls, expected = flat_controls(control)
+    if drift is not None:
+        expected_shape = (len(grid.times), process.normals)
+        if np.shape(drift) not in (expected_shape, expected_shape[1:]):
+            raise InputError(
+                f"drift: shape {np.shape(drift)}; expected {expected_shape}, one for each step and normal number, or "
+                f"{expected_shape[1:]} for the same in every step"
+            )
+        drift = jnp.broadcast_to(jnp.asarray(drift, grid.times.dtype), expected_shape)
+    return Inputs(process, payoffs, controls, expected, key_words(key), grid.times, grid.looks, drift)
 
-    def visit(carry, state, index):
-        seen = process.observe(state)
-        return jax.tree.map(lambda room, x: lax.dynamic_update_index_in_dim(room, x, index, 0), carry, seen)
 
-    start = process.observe(process.initial())
-    room = jax.tree.map(lambda _: jnp.zeros((times.shape[0], paths), times.dtype), start)
-    _, found = run_paths(process, key, jnp.arange(paths, dtype=jnp.uint32), times, room, visit)
-    return jnp.stack([x.T for x in found], axis=-1) if isinstance(found, tuple) else found.T
+def numbers_of(inputs: Inputs, plan: Plan, path: jax.Array) -> Numbers:
+    """The numbers that the block's paths are made of, as the process wants them."""
+    known = None if plan.known is None else np.asarray(plan.known)
+    layout, dtype = plan.layout, inputs.times.dtype
+    numbers = plan.method.numbers(inputs.key, path, plan.points or 0, layout, dtype, known)
+    prepare = getattr(inputs.process, "prepare", None)
+    if prepare is None:
+        return numbers
+    return prepare(known, whole(numbers, layout.steps))
 
 
-def _present_values(process, payoffs, key, path, times) -> list[jax.Array]:
-    """The present value of every payoff on every path of a block."""
-    dtype = times.dtype
-    process, payoffs = _as(process, dtype), [_as(payoff, dtype) for payoff in payoffs]
+def present_values(inputs: Inputs, plan: Plan, path: jax.Array, *, remember: bool = True) -> list[jax.Array]:
+    """The present value of every payoff, then of every control, on every path of a block.
 
-    def look(state, index, time) -> Observation:
-        return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time, state), process.observe(state))
-
-    now = look(initial_states(process, path, dtype), -1, jnp.zeros((), dtype))
+    Reverse differentiation remembers everything that a step computes, or computes it again from the step's start.
+    """
+    dtype = inputs.times.dtype
+    # Parameters become numbers of the paths' dtype here, inside whatever differentiates by them.
+    process = as_dtype(inputs.process, dtype)
+    payoffs = [as_dtype(payoff, dtype) for payoff in (*inputs.payoffs, *inputs.controls)]
+    inputs = inputs._replace(process=process)
+    start = initial_states(process, path, dtype)
+    now = _look(process, start, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
     accounts = [payoff.start(now) for payoff in payoffs]
 
-    def visit(accounts, state, index):
-        now = look(state, index, times[index])
+    def visit(accounts: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
+        now = _look(process, state, index, time)
         return [payoff.update(account, now) for payoff, account in zip(payoffs, accounts, strict=True)]
 
-    state, accounts = run_paths(process, key, path, times, accounts, visit)
-    last = look(state, times.shape[0] - 1, times[-1])
-    values = [payoff.value(account, last) for payoff, account in zip(payoffs, accounts, strict=True)]
-    for value in values:
-        if np.shape(value) != path.shape:
-            raise InputError(
-                f"payoff: its values have shape {np.shape(value)}; expected one for each path of a block, {path.shape}: "
-                "a payoff works on arrays of paths, entry by entry"
+    branches = run_paths(
+        process, numbers_of(inputs, plan, path), path, inputs.times, accounts, visit,
+        looks=inputs.looks, drift=inputs.drift, reflect=plan.method.antithetic, remember=remember,
+    )  # fmt: skip
+    seen = inputs.times.shape[0] if inputs.looks is None else jnp.sum(inputs.looks.astype(jnp.int32))
+
+    def values(branch: Branch) -> list[jax.Array]:
+        last = _look(process, branch.state, jnp.asarray(seen - 1, jnp.int32), inputs.times[-1])
+        paid = [payoff.value(account, last) for payoff, account in zip(payoffs, branch.carry, strict=True)]
+        for value in paid:
+            if np.shape(value) != path.shape:
+                raise InputError(
+                    f"payoff: its values have shape {np.shape(value)}; expected one for each path of a block, "
+                    f"{path.shape}: a payoff works on arrays of paths, entry by entry"
+                )
+        return paid if branch.weight is None else [value * branch.weight for value in paid]
+
+    found = [values(branch) for branch in branches]
+    return found[0] if len(found) == 1 else [0.5 * (a + b) for a, b in zip(*found, strict=True)]
+
+
+@functools.partial(jax.jit, static_argnames=("plan",))
+def _price(inputs: Inputs, *, plan: Plan) -> tuple[Any, Any]:
+    quantities = len(inputs.payoffs)
+
+    def sampler(inputs: Inputs, path: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+        values = present_values(inputs, plan, path)
+        return values[:quantities], values[quantities:]
+
+    parts = moments_of_blocks(sampler, inputs, plan)
+    value, error = estimates(combine(parts), inputs.expected, repetitions(parts, plan))
+    return list(value), list(error)
+
+
+@functools.partial(jax.jit, static_argnames=("plan", "seen"))
+def _simulate(inputs: Inputs, *, plan: Plan, seen: int) -> jax.Array:
+    dtype = inputs.times.dtype
+    process = as_dtype(inputs.process, dtype)
+
+    def block(first: jax.Array) -> Any:
+        path = first + jnp.arange(plan.block, dtype=jnp.uint32)
+
+        def visit(carry: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
+            return jax.tree.map(
+                lambda room, x: lax.dynamic_update_index_in_dim(room, x, index, 0), carry, process.observe(state)
             )
-    return values
+
+        shown = process.observe(initial_states(process, path, dtype))
+        room = jax.tree.map(lambda _: jnp.zeros((seen, plan.block), dtype), shown)
+        numbers = numbers_of(inputs._replace(process=process), plan, path)
+        return run_paths(process, numbers, path, inputs.times, room, visit, looks=inputs.looks)[0].carry
+
+    firsts = jnp.arange(-(-plan.samples // plan.block), dtype=jnp.uint32) * jnp.uint32(plan.block)
+    found = lax.map(block, firsts)
+    joined = jax.tree.map(lambda x: jnp.moveaxis(x, 1, -1).reshape(-1, seen)[: plan.samples], found)
+    return jnp.stack(joined, axis=-1) if isinstance(joined, tuple) else joined
 
 
-def _over_blocks(samples, paths: int, dtype) -> list[Estimate]:
-    """Estimates of what `samples(path)` gives, a list of `[paths]`, from all paths."""
-    block = min(BLOCK, paths)
-    blocks = math.ceil(paths / block)
-    wide = jnp.float64 if jax.config.jax_enable_x64 else dtype  # pyright: ignore[reportAttributeAccessIssue]
-
-    def one(_, number):
-        path = number.astype(jnp.uint32) * jnp.uint32(block) + jnp.arange(block, dtype=jnp.uint32)
-        counted = number * block + jnp.arange(block, dtype=number.dtype) < paths
-        return None, [moments(x, counted, wide) for x in samples(path)]
-
-    index = jnp.int64 if paths >= 1 << 31 else jnp.int32
-    _, parts = lax.scan(one, None, jnp.arange(blocks, dtype=index))
-    return [estimate(combine(Moments(*part)), paths) for part in parts]
-
-
-def _as(tree: Any, dtype: Any) -> Any:
-    """Parameters as floating-point numbers of the dtype of the paths."""
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
-
-
-def _parameter(process: Any, name: str) -> Any:
-    found = process
-    for part in name.split("."):
-        if part not in _fields(found):
-            raise InputError(f"wrt: {name!r} is no parameter of {type(process).__name__}; there {_listed(process)}")
-        found = getattr(found, part)
-    return found
-
-
-def _replaced(process: Any, name: str, value: Any) -> Any:
-    first, _, rest = name.partition(".")
-    inner = _replaced(getattr(process, first), rest, value) if rest else value
-    if hasattr(process, "_replace"):
-        return process._replace(**{first: inner})
-    return type(process)(**{**{field: getattr(process, field) for field in _fields(process)}, first: inner})
-
-
-def _fields(node: Any) -> tuple[str, ...]:
-    return tuple(getattr(node, "_fields", ())) or tuple(getattr(node, "__dataclass_fields__", ()))
-
-
-def _listed(process: Any) -> str:
-    names = ", ".join(_fields(process))
-    return f"are {names}" if names else "are none"
-
-
-def _check_process(process: Any) -> None:
-    if not isinstance(process, Process):
-        raise InputTypeError(
-            f"process: {process!r}; expected one of monte_carlo.processes, such as GeometricBrownianMotion(...)"
-        )
-
-
-def _check_payoff(payoff: Any) -> None:
-    if not isinstance(payoff, Payoff):
-        raise InputTypeError(f"payoff: {payoff!r}; expected one of monte_carlo.payoffs, such as european(strike=100.0)")
-
-
-def _payoffs(payoff: Any) -> tuple[list[Payoff], Any]:
-    if not isinstance(payoff, (Mapping, tuple, list)):
-        _check_payoff(payoff)
-    leaves, tree = jax.tree.flatten(payoff, is_leaf=lambda x: isinstance(x, Payoff))
-    for leaf in leaves:
-        _check_payoff(leaf)
-    if not leaves:
-        raise InputError("payoff: there is none; expected at least one")
-    return leaves, tree
-
-
-def _paths(paths: Any) -> int:
-    if isinstance(paths, bool) or not isinstance(paths, (int, np.integer)):
-        raise InputTypeError(f"paths: {paths!r}; expected an integer")
-    if not 1 <= paths <= _MOST_PATHS:
-        raise InputError(f"paths: {paths}; expected 1 to {_MOST_PATHS} (2^32)")
-    return int(paths)
-
-
-def _times(times: Any, dtype: np.dtype) -> jax.Array:
-    if not isinstance(times, Tracer):
-        known = np.atleast_1d(np.asarray(times, np.float64))
-        if known.ndim != 1 or not known.size:
-            raise InputError(f"times: shape {known.shape}; expected one time or several in a row")
-        wrong = np.flatnonzero(~(np.diff(known, prepend=0.0) > 0))
-        if wrong.size:
-            place = int(wrong[0])
-            before = known[place - 1] if place else 0.0
-            raise InputError(
-                f"times: {known[place]} at place {place} does not come after {before}; expected increasing times > 0"
-            )
-        if not np.all(np.isfinite(known)):
-            raise InputError("times: infinite; expected numbers of years")
-    return jnp.atleast_1d(jnp.asarray(times, dtype))
-
-
-def _dtype(dtype: Any) -> np.dtype:
-    found = np.dtype(jnp.result_type(float) if dtype is None else dtype)
-    if found not in (np.float64, np.float32):
-        raise InputTypeError(f"dtype: {dtype!r}; expected float64 or float32")
-    if found == np.float64 and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise InputTypeError("dtype: float64 while JAX's 64-bit mode is off; call gpujax.configure() first")
-    return found
+def _look(process: Process, state: Any, index: jax.Array, time: jax.Array) -> Observation:
+    return Observation(index, time, process.discount(time, state), process.observe(state))

@@ -1,12 +1,15 @@
-"""`parameters`: frozen dataclasses that JAX sees as pytrees, for processes and payoffs."""
+"""`parameters`: frozen dataclasses that JAX sees as pytrees, for processes and payoffs; and their parameters by name."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
+import jax.numpy as jnp
 
-__all__ = ["parameters"]
+from gpujax.errors import InputError
+
+__all__ = ["as_dtype", "parameter", "parameters", "replaced"]
 
 Class = TypeVar("Class", bound=type)
 
@@ -21,3 +24,39 @@ def parameters(*, static: tuple[str, ...] = ()) -> Callable[[Class], Class]:
         return jax.tree_util.register_dataclass(made, data_fields=data, meta_fields=static)
 
     return decorate
+
+
+def as_dtype(tree: Any, dtype: Any) -> Any:
+    """The parameters as floating-point numbers of the dtype of the paths."""
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+
+
+def parameter(process: Any, name: str) -> Any:
+    """A parameter by its name, `"spot"` or `"params.v0"`.
+
+    Raises: InputError, with the names that there are.
+    """
+    found = process
+    for part in name.split("."):
+        if part not in _fields(found):
+            raise InputError(f"wrt: {name!r} is no parameter of {type(process).__name__}; there {_listed(process)}")
+        found = getattr(found, part)
+    return found
+
+
+def replaced(process: Any, name: str, value: Any) -> Any:
+    """The same with another value of one parameter."""
+    first, _, rest = name.partition(".")
+    inner = replaced(getattr(process, first), rest, value) if rest else value
+    if hasattr(process, "_replace"):
+        return process._replace(**{first: inner})
+    return type(process)(**{**{field: getattr(process, field) for field in _fields(process)}, first: inner})
+
+
+def _fields(node: Any) -> tuple[str, ...]:
+    return tuple(getattr(node, "_fields", ())) or tuple(getattr(node, "__dataclass_fields__", ()))
+
+
+def _listed(process: Any) -> str:
+    names = ", ".join(_fields(process))
+    return f"are {names}" if names else "are none"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Estimate", "Moments", "combine", "moments"]
+__all__ = ["Estimate", "Moments", "combine", "estimates", "merge", "moments"]
 
 
 class Estimate(NamedTuple):
@@ -13,8 +13,8 @@ class Estimate(NamedTuple):
 
     Fields:
         value: the estimate.
-        standard_error: one standard deviation of `value`, as estimated from the paths themselves.
-        paths: how many independent samples it comes from.
+        standard_error: one standard deviation of `value`, as estimated from the samples themselves.
+        paths: how many paths it comes from.
     """
 
     value: Any
@@ -23,39 +23,119 @@ class Estimate(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Count, mean and sum of squared deviations of samples, each `[...]`."""
+    """Moments of q quantities and c control variates over a block of paths; leading axes are blocks.
+
+    Fields:
+        count: samples, `[...]`.
+        mean, square: mean and sum of squared deviations of each quantity, `[..., q]`.
+        control_mean, control_square: mean `[..., c]` and sums of products of deviations `[..., c, c]` of the controls.
+        cross: sums of products of the deviations of quantities and controls, `[..., q, c]`.
+    """
 
     count: jax.Array
     mean: jax.Array
-    squares: jax.Array
+    square: jax.Array
+    control_mean: jax.Array
+    control_square: jax.Array
+    cross: jax.Array
 
 
-def moments(samples: jax.Array, counted: jax.Array, dtype: Any) -> Moments:
+def moments(quantities: list[jax.Array], controls: list[jax.Array], counted: jax.Array, dtype: Any) -> Moments:
     """Moments of the samples `[paths]` that count, summed in `dtype`, in two passes so that nothing cancels."""
-    weight = counted.astype(dtype)
-    count = jnp.sum(weight)
-    values = jnp.where(counted, samples.astype(dtype), jnp.zeros((), dtype))
-    mean = jnp.sum(values) / jnp.maximum(count, 1)
-    apart = jnp.where(counted, values - mean, jnp.zeros((), dtype))
-    return Moments(count, mean, jnp.sum(apart * apart))
+    count = jnp.sum(counted.astype(dtype))
+
+    def centred(samples: jax.Array) -> tuple[jax.Array, jax.Array]:
+        values = jnp.where(counted, samples.astype(dtype), jnp.zeros((), dtype))
+        mean = jnp.sum(values) / jnp.maximum(count, 1)
+        return mean, jnp.where(counted, values - mean, jnp.zeros((), dtype))
+
+    ys, xs = [centred(y) for y in quantities], [centred(x) for x in controls]
+
+    def products(rows: list[Any], columns: list[Any]) -> jax.Array:
+        sums = [jnp.sum(a * b) for _, a in rows for _, b in columns]
+        return jnp.stack(sums).reshape(len(rows), len(columns)) if sums else jnp.zeros((len(rows), len(columns)), dtype)
+
+    return Moments(
+        count,
+        jnp.stack([mean for mean, _ in ys]),
+        jnp.stack([jnp.sum(a * a) for _, a in ys]),
+        jnp.stack([mean for mean, _ in xs]) if xs else jnp.zeros(0, dtype),
+        products(xs, xs),
+        products(ys, xs),
+    )
 
 
 def combine(parts: Moments) -> Moments:
-    """Moments of all from those of blocks, `[blocks]`: the same whatever computed the blocks, and in which order.
+    """Moments of all from those of blocks, `[blocks, ...]`: the same whatever computed the blocks, and in which order.
 
     T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for Computing the Sample Variance", The American Statistician 37 (1983),
     242-247, equation 2.1, for all parts at once.
     """
-    count = jnp.sum(parts.count, axis=0)
-    share = parts.count / jnp.maximum(count, 1)
-    # About the first block's mean, so that the sum does not lose what the mean is large in.
-    origin = parts.mean[0]
-    mean = origin + jnp.sum(share * (parts.mean - origin), axis=0)
-    squares = jnp.sum(parts.squares + parts.count * (parts.mean - mean) ** 2, axis=0)
-    return Moments(count, mean, squares)
+    counts = parts.count[:, None]
+    share = counts / jnp.maximum(jnp.sum(counts), 1)
+
+    def mean_of(means: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # About the first block's mean, so that the sum does not lose what the mean is large in.
+        mean = means[:1] + jnp.sum(share * (means - means[:1]), axis=0, keepdims=True)
+        return mean[0], means - mean
+
+    mean, apart = mean_of(parts.mean)
+    control_mean, control_apart = mean_of(parts.control_mean)
+    weighted = counts * control_apart
+    return Moments(
+        jnp.sum(parts.count),
+        mean,
+        jnp.sum(parts.square + counts * apart * apart, axis=0),
+        control_mean,
+        jnp.sum(parts.control_square, axis=0) + _outer(weighted, control_apart),
+        jnp.sum(parts.cross, axis=0) + _outer(apart, weighted),
+    )
 
 
-def estimate(found: Moments, paths: int) -> Estimate:
-    """The mean and its standard error."""
-    variance = found.squares / jnp.maximum(found.count - 1, 1)
-    return Estimate(found.mean, jnp.sqrt(variance / jnp.maximum(found.count, 1)), paths)
+def merge(first: Moments, second: Moments) -> Moments:
+    """Moments of two sets of samples together."""
+    return combine(jax.tree.map(lambda a, b: jnp.stack([a, b]), first, second))
+
+
+def estimates(found: Moments, expected: jax.Array, repeated: Moments | None = None) -> tuple[jax.Array, jax.Array]:
+    """Values and standard errors `[q]` from the moments of all samples.
+
+    Arguments:
+        expected: known expectations of the controls, `[c]`.
+        repeated: moments of independent repetitions, `[repetitions, ...]`, where samples depend on each other within one; errors
+            then come from the differences between the repetitions.
+    """
+    controls = expected.shape[0]
+    coefficients = _coefficients(found)
+    value = _controlled(found.mean[None], found.control_mean[None], expected, coefficients)[0]
+    if repeated is None:
+        # The coefficients take as many degrees of freedom.
+        residual = jnp.maximum(found.square - jnp.sum(coefficients * found.cross, axis=1), 0)
+        variance = residual / jnp.maximum(found.count - 1 - controls, 1)
+        return value, jnp.sqrt(variance / jnp.maximum(found.count, 1))
+    values = _controlled(repeated.mean, repeated.control_mean, expected, coefficients)
+    count = values.shape[0]
+    apart = values - value[None]
+    return value, jnp.sqrt(jnp.sum(apart * apart, axis=0) / (count * max(count - 1, 1)))
+
+
+def _coefficients(found: Moments) -> jax.Array:
+    """Regression coefficients of the quantities on the controls, `[q, c]`."""
+    controls = found.control_mean.shape[-1]
+    if not controls:
+        return jnp.zeros_like(found.cross)
+    scale = jnp.sqrt(jnp.diagonal(found.control_square))
+    safe = jnp.where(scale > 0, scale, jnp.ones_like(scale))
+    # A ridge at the level of rounding: controls that are copies of each other share their coefficient.
+    ridge = 1e3 * float(jnp.finfo(scale.dtype).eps) * jnp.eye(controls, dtype=scale.dtype)
+    correlation = found.control_square / (safe[:, None] * safe[None, :]) + ridge
+    return jnp.linalg.solve(correlation, (found.cross / safe[None, :]).T).T / safe[None, :]
+
+
+def _controlled(mean: jax.Array, control: jax.Array, expected: jax.Array, coefficients: jax.Array) -> jax.Array:
+    """Means `[n, q]` less what the controls `[n, c]` explain; a sum written out, for matrix products may lose digits."""
+    return mean - jnp.sum(coefficients[None] * (control - expected[None])[:, None, :], axis=-1)
+
+
+def _outer(left: jax.Array, right: jax.Array) -> jax.Array:
+    return jnp.sum(left[:, :, None] * right[:, None, :], axis=0)

@@ -9,7 +9,8 @@ from scipy import stats
 from gpujax.errors import InputError, InputTypeError
 from gpujax.pricing import black_scholes
 from gpujax.pricing import monte_carlo as mc
-from gpujax.pricing.monte_carlo import engine
+from gpujax.pricing.monte_carlo import blocks, engine
+from gpujax.pricing.monte_carlo.arguments import make_grid
 
 MARKET = {"spot": 100.0, "volatility": 0.2, "rate": 0.05, "dividend_yield": 0.02}
 STOCK = mc.processes.GeometricBrownianMotion(**MARKET)
@@ -20,6 +21,12 @@ TIMES = np.array([0.25, 0.5, 1.0])
 def exact(strike=105.0, which=("price",), **changes):
     market = {**MARKET, **changes}
     return black_scholes.greeks(**market, strike=strike, expiry=1.0, which=which)
+
+
+def prepared(paths, key=1, devices=(), **options):
+    grid = make_grid(TIMES, STOCK, np.float64)
+    inputs = engine.make_inputs(STOCK, [CALL], key, grid)
+    return inputs, blocks.make_plan(STOCK, mc.methods.PseudoRandom(**options), paths, grid, inputs, devices=devices)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -36,11 +43,13 @@ def test_z_scores_are_standard_normal():
     """Four hundred independent runs: a bias of a tenth of a standard error, or an error that is out by a tenth, would show."""
     price = float(exact().price)
 
+    inputs, plan = prepared(4096)
+
     @jax.jit
     def scores(keys):
         def one(key):
-            moments = engine._price(STOCK, [CALL], (jnp.uint32(0), key), jnp.asarray(TIMES), paths=4096)
-            return (moments[0][0] - price) / moments[1][0]
+            value, error = engine._price(inputs._replace(key=(jnp.uint32(0), key)), plan=plan)
+            return (value[0] - price) / error[0]
 
         return jax.lax.map(one, keys)
 
@@ -52,8 +61,7 @@ def test_z_scores_are_standard_normal():
 
 def test_results_do_not_depend_on_the_blocks(monkeypatch):
     whole = mc.price(STOCK, CALL, key=1, paths=30_000, times=TIMES)
-    monkeypatch.setattr(engine, "BLOCK", 4096)
-    jax.clear_caches()
+    monkeypatch.setattr(blocks, "BLOCK", 4096)
     cut = mc.price(STOCK, CALL, key=1, paths=30_000, times=TIMES)
     np.testing.assert_allclose(cut.value, whole.value, rtol=1e-13)
     np.testing.assert_allclose(cut.standard_error, whole.standard_error, rtol=1e-12)
@@ -112,7 +120,7 @@ def test_a_user_s_own_process_and_payoff(within):
 
     own = mc.processes.CustomProcess(
         start=lambda values: values["forward"],
-        move=lambda values, x, time, step, normals: x + values["volatility"] * jnp.sqrt(step) * normals[0],
+        move=lambda values, x, time, step, draws: x + values["volatility"] * jnp.sqrt(step) * draws[0],
         values={"forward": 5.0, "volatility": 20.0}, normals=1, rate=0.03,
     )  # fmt: skip
     middle = mc.payoffs.of_path(lambda path: jnp.maximum(path[2], 0), times=3)
@@ -125,9 +133,8 @@ def test_a_user_s_own_process_and_payoff(within):
 
 def test_memory_does_not_grow_with_the_paths():
     def bytes_of(paths):
-        key = (jnp.uint32(0), jnp.uint32(1))
-        lowered = engine._price.lower(STOCK, [CALL], key, jnp.asarray(TIMES), paths=paths)
-        return lowered.compile().memory_analysis().temp_size_in_bytes
+        inputs, plan = prepared(paths)
+        return engine._price.lower(inputs, plan=plan).compile().memory_analysis().temp_size_in_bytes
 
     assert bytes_of(100_000_000) < bytes_of(1_000_000) + 1_000_000 < 64_000_000
 
