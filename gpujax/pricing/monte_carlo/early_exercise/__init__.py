@@ -1,0 +1,14 @@
+"""Early exercise by simulation: policies by regression, what they earn, and how much more is possible.
+
+from gpujax.pricing import monte_carlo as mc
+
+stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
+put = mc.payoffs.european(strike=40.0, is_call=False)
+mc.american(stock, put, key=1, paths=100_000, times=[0.02 * i for i in range(1, 51)])
+"""
+
+from gpujax.pricing.monte_carlo.early_exercise import bases
+from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
+from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
+
+__all__ = ["Policy", "bases", "exercised", "fit_policy"]

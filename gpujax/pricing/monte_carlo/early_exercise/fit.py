@@ -1,0 +1,248 @@
+r"""Fitting an exercise policy by regression: Longstaff and Schwartz (2001).
+
+Backwards from the last date, what a path earns later by the policy found so far is regressed on what is known on the date, over
+the paths where exercise pays anything. The fitted value of waiting serves for the decision only; a path goes on earning what it
+earns. Amounts are regressed in money of the date, each brought there along its own path, so that random rates are in order.
+
+Sources: F. A. Longstaff and E. S. Schwartz, "Valuing American Options by Simulation: A Simple Least-Squares Approach", Review of
+Financial Studies 14 (2001), 113-147; E. Clément, D. Lamberton and P. Protter, "An analysis of a least squares regression method
+for American option pricing", Finance and Stochastics 6 (2002), 449-471 (convergence).
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gpujax.errors import InputError, InputTypeError
+from gpujax.numerics.random import threefry
+from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, float_dtype, make_grid, path_count
+from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
+from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
+from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, shown, variables_of
+from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
+from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of
+from gpujax.pricing.monte_carlo.methods import PseudoRandom
+from gpujax.pricing.monte_carlo.parameters import as_dtype
+from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, check_looks
+from gpujax.pricing.monte_carlo.process import Process
+from gpujax.pricing.monte_carlo.simulation import initial_states, run_paths
+from gpujax.pricing.monte_carlo.statistics import Estimate
+
+__all__ = ["fit_policy", "stream"]
+
+
+def fit_policy(
+    process: Process,
+    payoff: Payoff,
+    *,
+    key: Any,
+    paths: int,
+    times: Any,
+    exercise_at: Any = None,
+    basis: Any = None,
+    dtype: Any = None,
+    max_step: float | None = None,
+) -> Policy:
+    """A policy of exercise, fitted by regression on simulated paths.
+
+    Arguments:
+        process: what moves, from `monte_carlo.processes`.
+        payoff: what exercise pays, as its `value` at each date: european(...), best_of(...), an asian(...) whose average runs up to
+            the date, on(...).
+        key: an integer seed, or a key of `jax.random`. The paths are other ones than those that `price` makes of the same key.
+        paths: how many the policy is fitted to. All their dates are in memory: paths * dates * (1 + variables) numbers.
+        times: increasing, > 0, in years: what the payoff sees. Exercise now, at time zero, is not among the dates.
+        exercise_at: which of the times are dates of exercise: indices, or a bool for each time; by default all. Times after the
+            last of them are dropped.
+        basis: from `bases`, or a function of what is `Seen` that gives the regressors. By default cubics of the price; with
+            several assets or a payoff that keeps an account, of the prices and the exercise value; of the state where that
+            knows more than the prices. Quadratics where the variables are more than two.
+        dtype: of the paths. Sums of the regressions are in float64 wherever 64-bit mode is on.
+        max_step: as for `price`.
+
+    Returns: a `Policy`. On dates where no more paths are in the money than twice the regressors, it does not exercise.
+
+    Raises: InputError for indices that are not among the times, a basis of wrong shapes, and as `price`.
+
+    >>> from gpujax.pricing import monte_carlo as mc
+    >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
+    >>> put = mc.payoffs.european(strike=40.0, is_call=False)
+    >>> policy = fit_policy(stock, put, key=1, paths=2048, times=[0.25, 0.5, 0.75, 1.0], exercise_at=[1, 3])
+    >>> policy.exercise_at, policy.coefficients.shape, bool(jnp.isinf(policy.coefficients[0, 0]))
+    ((1, 3), (4, 4), True)
+    """
+    check_process(process)
+    check_payoff(payoff)
+    dtype = float_dtype(dtype)
+    grid = make_grid(times, process, dtype, max_step)
+    if grid.known is None:
+        raise InputTypeError("times: traced; expected numbers, for they are part of the policy")
+    dates = _dates(exercise_at, grid.seen)
+    known = np.asarray(grid.known)
+    looked = known if grid.looks is None else known[np.asarray(grid.looks)]
+    looked = looked[: dates[-1] + 1]
+    if dates[-1] + 1 < grid.seen:
+        grid = make_grid(looked, process, dtype, max_step)
+    check_looks(payoff, len(looked))
+    start = jax.eval_shape(lambda: _start(process, payoff, dtype))
+    if basis is None:
+        spots, states, kept = (sum(leaf.size for leaf in jax.tree.leaves(part)) for part in start)
+        basis = default_basis(spots, states, kept > 0)
+    inputs = make_inputs(process, [payoff], key, grid)._replace(key=stream(key, 1))
+    plan = make_plan(process, PseudoRandom(), path_count(paths), grid, inputs, devices=())
+    fitted = _fit(inputs, np.asarray(dates, np.int32), plan=plan, basis=as_basis(basis), looks=len(looked))
+    in_sample = Estimate(*fitted.pop("in_sample"), paths)
+    return Policy(
+        times=tuple(looked.tolist()), exercise_at=dates, basis=as_basis(basis), in_sample=in_sample,
+        **jax.tree.map(lax.stop_gradient, fitted),
+    )  # fmt: skip
+
+
+def stream(key: Any, number: int) -> tuple[jax.Array, jax.Array]:
+    """A key whose numbers have nothing to do with those of `key` itself, nor with those of its other streams."""
+    from gpujax.numerics.random import key_words
+
+    # Counted where no simulation counts: its second number is a step's.
+    return threefry(key_words(key), (jnp.uint32(number), jnp.uint32(0xFFFFFFFF)))
+
+
+class _Kept(NamedTuple):
+    """What is kept of every date: present value of exercise, discount factor, variables."""
+
+    worth: jax.Array
+    discount: jax.Array
+    variables: list[jax.Array]
+
+
+def _dates(exercise_at: Any, times: int) -> tuple[int, ...]:
+    if exercise_at is None:
+        return tuple(range(times))
+    given = np.asarray(exercise_at)
+    if given.dtype == bool:
+        if given.shape != (times,):
+            raise InputError(f"exercise_at: shape {given.shape}; expected a bool for each of the {times} times")
+        given = np.flatnonzero(given)
+    if not np.issubdtype(given.dtype, np.integer) and given.size:
+        raise InputTypeError(f"exercise_at: {exercise_at!r}; expected indices of times, or a bool for each time")
+    given = np.atleast_1d(given)
+    if not given.size:
+        raise InputError("exercise_at: empty; expected at least one date of exercise")
+    outside = given[(given < -times) | (given >= times)]
+    if outside.size:
+        raise InputError(f"exercise_at: {outside[0]} is not among the {times} times; expected indices from 0 to {times - 1}")
+    return tuple(sorted({int(i) % times for i in given}))
+
+
+def _start(process: Any, payoff: Any, dtype: Any) -> tuple[Any, Any, Any]:
+    """Prices, state and account of a single path at time zero."""
+    process, payoff = as_dtype(process, dtype), as_dtype(payoff, dtype)
+    state = initial_states(process, jnp.zeros(1, jnp.uint32), dtype)
+    now = shown(process, state, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
+    return now.spot, state, payoff.start(now)
+
+
+@functools.partial(jax.jit, static_argnames=("plan", "basis", "looks"))
+def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: int) -> dict[str, Any]:
+    kept = _kept_of_all(inputs, dates, plan, basis)
+    first, rest = kept.worth[-1], jax.tree.map(lambda x: x[:-1], kept)
+    paid = jnp.maximum(first, 0)
+    paid, (coefficients, centre, inverse_scale, count) = lax.scan(
+        functools.partial(_regress, basis), paid, rest, reverse=True
+    )
+    dtype, variables = kept.worth.dtype, len(kept.variables)
+
+    def placed(x: jax.Array, last: Any, elsewhere: Any) -> jax.Array:
+        """From dates of exercise to times; on the last date waiting is worth nothing."""
+        whole = jnp.concatenate([x, last[None]])
+        return jnp.broadcast_to(elsewhere, (looks, *x.shape[1:])).at[dates].set(whole)
+
+    zeros = jnp.zeros(coefficients.shape[1:], dtype)
+    money = jnp.sum(first > 0, dtype=jnp.int32)
+    wide = paid.astype(wide_dtype())
+    deviation = jnp.sqrt(jnp.sum((wide - jnp.mean(wide)) ** 2) / max(wide.size - 1, 1))
+    return {
+        "coefficients": placed(coefficients, zeros, zeros.at[0].set(jnp.inf)),
+        "centre": placed(centre, jnp.zeros(variables, dtype), jnp.zeros(variables, dtype)),
+        "inverse_scale": placed(inverse_scale, jnp.ones(variables, dtype), jnp.ones(variables, dtype)),
+        "in_the_money": placed(count, money, jnp.zeros((), jnp.int32)),
+        "in_sample": (jnp.mean(wide), deviation / np.sqrt(wide.size)),
+    }
+
+
+def _kept_of_all(inputs: Inputs, dates: jax.Array, plan: Plan, basis: Basis) -> _Kept:
+    """What the regressions need, `[dates, paths]` each."""
+    dtype = inputs.times.dtype
+    process, payoff = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
+    inputs = inputs._replace(process=process)
+
+    def keep(account: Any, now: Any, state: Any) -> _Kept:
+        worth = payoff.value(account, now)
+        seen = Seen(now.spot, worth / now.discount, state, account)
+        return _Kept(worth, jnp.asarray(now.discount, dtype), variables_of(basis, seen))
+
+    def block(begin: jax.Array) -> _Kept:
+        path = begin + jnp.arange(plan.block, dtype=jnp.uint32)
+        start = initial_states(process, path, dtype)
+        now = shown(process, start, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
+        account = payoff.start(now)
+        shapes = jax.eval_shape(keep, account, now, start)
+        room = jax.tree.map(lambda x: jnp.zeros((dates.shape[0], *x.shape), x.dtype), shapes)
+
+        def visit(carry: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
+            account, room = carry
+            now = shown(process, state, jnp.asarray(index, jnp.int32), time)
+            account = payoff.update(account, now)
+            # Times between dates write where the next date will.
+            slot = jnp.sum(dates < now.index, dtype=jnp.int32)
+            kept = keep(account, now, state)
+            room = jax.tree.map(lambda r, x: lax.dynamic_update_index_in_dim(r, x, slot, 0), room, kept)
+            return account, room
+
+        numbers = numbers_of(inputs, plan, path)
+        return run_paths(process, numbers, path, inputs.times, (account, room), visit, looks=inputs.looks)[0].carry[1]
+
+    begins = jnp.arange(-(-plan.samples // plan.block), dtype=jnp.uint32) * jnp.uint32(plan.block)
+    found = lax.map(block, begins)
+
+    def joined(x: jax.Array) -> jax.Array:
+        if x.ndim < 3:  # the same for every path
+            return x[0]
+        return jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1)[:, : plan.samples]
+
+    return jax.tree.map(joined, found)
+
+
+def _regress(basis: Basis, paid: jax.Array, kept: _Kept) -> tuple[jax.Array, Any]:
+    """One date: the present value that each path earns from here on, and the fit."""
+    dtype, used = paid.dtype, kept.worth > 0
+    count = jnp.sum(used, dtype=jnp.int32)
+    scales = [_scale(basis, x, used, count) for x in kept.variables]
+    centre, inverse_scale = (jnp.stack(each).astype(dtype) for each in zip(*scales, strict=True))
+    functions = basis.functions(scaled(kept.variables, centre, inverse_scale))
+    columns = [jnp.ones_like(paid), *functions]
+    coefficients = least_squares(columns, paid / kept.discount, used).astype(dtype)
+    # So few paths say nothing about the value of waiting, and as few can lose by it.
+    enough = count > 2 * len(columns)
+    coefficients = jnp.where(enough, coefficients, jnp.zeros_like(coefficients).at[0].set(jnp.inf))
+    waiting = continuation(basis, coefficients, centre, inverse_scale, kept.variables)
+    stops = used & (kept.worth / kept.discount >= waiting)
+    return jnp.where(stops, kept.worth, paid), (coefficients, centre, inverse_scale, count)
+
+
+def _scale(basis: Basis, x: jax.Array, used: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Centre and inverse scale of a variable over the paths used."""
+    wide, eps = wide_dtype(), float(jnp.finfo(x.dtype).eps)
+    number = jnp.maximum(count, 1).astype(wide)
+    values = x.astype(wide)
+    mean = jnp.sum(jnp.where(used, values, jnp.zeros_like(values))) / number
+    if not basis.centred():
+        return jnp.zeros((), wide), jnp.where(mean > 0, 1 / jnp.where(mean > 0, mean, 1), 0)
+    apart = jnp.where(used, values - mean, jnp.zeros_like(values))
+    deviation = jnp.sqrt(jnp.sum(apart * apart) / number)
+    # A variable that is the same on all paths differs by rounding.
+    varies = deviation > 8 * eps * jnp.abs(mean)
+    return mean, jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0)
