@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gpujax.errors import InputError
 from gpujax.pricing.monte_carlo.parameters import parameters
+from gpujax.pricing.monte_carlo.payoffs.checks import check_numbers
 from gpujax.pricing.monte_carlo.process import Spot
 
-__all__ = ["Observation", "Payoff", "of_path", "on"]
+__all__ = ["AtTheEnd", "Observation", "Payoff", "check_looks", "of_path", "on", "one_price", "prices"]
 
 
 class Observation(NamedTuple):
@@ -31,7 +33,10 @@ class Observation(NamedTuple):
 
 @runtime_checkable
 class Payoff(Protocol):
-    """A payoff as a running account of each path: a pytree of parameters with three methods."""
+    """A payoff as a running account of each path: a pytree of parameters with three methods.
+
+    Optional: `check(times)`, which raises InputError if the payoff cannot be written on that many times (see `check_looks`).
+    """
 
     def start(self, now: Observation) -> Any:
         """The account at time zero: a pytree of `[paths]`, or of what broadcasts to it."""
@@ -46,10 +51,61 @@ class Payoff(Protocol):
         ...
 
 
+class AtTheEnd:
+    """Base of payoffs of one price at the last time: no account is kept; `value` remains to be written."""
+
+    def start(self, now: Observation) -> tuple[()]:
+        one_price(now.spot)
+        return ()
+
+    def update(self, account: tuple[()], now: Observation) -> tuple[()]:
+        return ()
+
+
+def one_price(spot: Spot) -> jax.Array:
+    """The price, where a payoff is written on one.
+
+    Raises: InputError if there are several.
+    """
+    if isinstance(spot, (tuple, list)):
+        raise InputError(
+            f"payoff: written on one price, but the process shows {len(spot)}; choose or combine them by "
+            "on(lambda spots: spots[0], payoff), or use basket, best_of, worst_of or spread"
+        )
+    return spot
+
+
+def prices(spot: Spot, least: int = 1) -> tuple[jax.Array, ...]:
+    """All prices, where a payoff may be written on several.
+
+    Raises: InputError if there are fewer than `least`.
+    """
+    found = tuple(spot) if isinstance(spot, (tuple, list)) else (spot,)
+    if len(found) < least:
+        raise InputError(f"payoff: written on at least {least} prices, but the process shows {len(found)}")
+    return found
+
+
+def check_looks(payoff: Any, times: int) -> None:
+    """Refuse a payoff that asks for other times than there are.
+
+    Arguments:
+        times: how many the payoff sees.
+
+    Raises: InputError, from the payoff's own `check`.
+    """
+    check = getattr(payoff, "check", None)
+    if check is not None:
+        check(times)
+
+
 @parameters(static=("underlying",))
 class _On:
     underlying: Callable[[Any], jax.Array]
     payoff: Any
+
+    def check(self, times: int) -> None:
+        check_looks(self.payoff, times)
 
     def _seen(self, now: Observation) -> Observation:
         return now._replace(spot=self.underlying(now.spot))
@@ -64,11 +120,12 @@ class _On:
         return self.payoff.value(account, self._seen(last))
 
 
-def on(underlying: Callable[[Any], jax.Array], payoff: Payoff) -> Payoff:
+def on(underlying: Callable[[Any], Spot], payoff: Payoff) -> Payoff:
     """A payoff written on a function of the prices: `on(lambda spots: spots[0] - spots[1], asian(strike=0.0))`.
 
     Arguments:
-        underlying: takes what the process shows (a tuple of prices if it has several assets), gives one price, `[paths]`.
+        underlying: takes what the process shows (a tuple of prices if it has several assets), gives one price, `[paths]`, or a
+            tuple of them for a payoff of several.
     """
     return _On(underlying=underlying, payoff=payoff)
 
@@ -77,6 +134,10 @@ def on(underlying: Callable[[Any], jax.Array], payoff: Payoff) -> Payoff:
 class _OfPath:
     function: Callable[..., jax.Array]
     times: int
+
+    def check(self, times: int) -> None:
+        if times != self.times:
+            raise InputError(f"times: {self.times} in of_path, but {times} are simulated; expected the same number")
 
     def start(self, now):
         def room(x):
@@ -100,8 +161,11 @@ def of_path(function: Callable[..., jax.Array], *, times: int) -> Payoff:
     Arguments:
         function: takes the path `[times + 1, paths]`, the spot at time zero first (a tuple of such arrays if the process has
             several assets), and gives what is paid at the last time, `[paths]`.
-        times: how many times are simulated. The paths of one block are kept in memory.
+        times: how many times are simulated, >= 1. The paths of one block are kept in memory.
+
+    Raises: InputError where another number of times is simulated.
 
     >>> half = of_path(lambda path: jnp.maximum(path[-1] - path[2], 0), times=4)
     """
-    return _OfPath(function=function, times=times)
+    check_numbers(1, times=times)
+    return _OfPath(function=function, times=int(times))
