@@ -3,11 +3,30 @@
 from gpujax.pricing.monte_carlo.process import CustomProcess, Process
 from gpujax.pricing.monte_carlo.processes.geometric import CorrelatedGeometricBrownianMotion, GeometricBrownianMotion
 from gpujax.pricing.monte_carlo.processes.heston import Heston
+from gpujax.pricing.monte_carlo.processes.jumps import Bates, Kou, Merton
+from gpujax.pricing.monte_carlo.processes.levy import NormalInverseGaussian, VarianceGamma
+from gpujax.pricing.monte_carlo.processes.mean_reverting import OrnsteinUhlenbeck, Schwartz
+from gpujax.pricing.monte_carlo.processes.multi_heston import CorrelatedHeston
+from gpujax.pricing.monte_carlo.processes.short_rates import CoxIngersollRoss, HullWhite, Vasicek
+from gpujax.pricing.monte_carlo.term_structure import Dividends, PiecewiseConstant
 
 __all__ = [
+    "Bates",
     "CorrelatedGeometricBrownianMotion",
+    "CorrelatedHeston",
+    "CoxIngersollRoss",
     "CustomProcess",
+    "Dividends",
     "GeometricBrownianMotion",
     "Heston",
+    "HullWhite",
+    "Kou",
+    "Merton",
+    "NormalInverseGaussian",
+    "OrnsteinUhlenbeck",
+    "PiecewiseConstant",
     "Process",
+    "Schwartz",
+    "VarianceGamma",
+    "Vasicek",
 ]

@@ -1,30 +1,33 @@
-r"""The Heston model by Andersen's quadratic-exponential scheme with martingale correction (QE-M).
+r"""The Heston model, by a scheme of choice.
 
-The variance is drawn from a distribution that has its exact conditional mean m and variance s², for ψ = s² / m² below 1.5 the
-square of a shifted normal, above it an exponential with an atom at zero; so it never turns negative, and a path may rest at zero
-where Feller's condition fails. The price moves with the trapezoid of the variance, and a correction makes its discounted
-expectation exact. Weak order one in the step; with steps of a quarter of a year the bias is below a basis point even where the
-volatility of variance is extreme.
+| scheme | variance | weak order | where the variance reaches zero |
+|---|---|---|---|
+| `"quadratic-exponential"` (Andersen 2008, QE-M) | a law with the exact conditional mean and variance | | stays at zero or above |
 
-Source: L. Andersen, "Simple and Efficient Simulation of the Heston Stochastic Volatility Model", Journal of Computational
-Finance 11(3) (2008), 1-42: sections 3.2 (QE), 4.2 and 4.3 (price, martingale correction), central weights.
+Every scheme takes any parameters: where Feller's condition 2 κ θ >= σ² fails, the variance touches zero, and the scheme allows
+for it as the table says; no parameters are changed.
 """
 
-from typing import Any
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
-from gpujax.numerics.elementary import at_least, exponential, log_ratio
-from gpujax.numerics.normal import cdf
+from gpujax.errors import InputError, InputTypeError
+from gpujax.numerics.elementary import exponential
 from gpujax.pricing.heston import HestonParams
 from gpujax.pricing.monte_carlo.parameters import parameters
+from gpujax.pricing.monte_carlo.processes import square_root
+from gpujax.pricing.monte_carlo.processes.bounds import check_bounds
+from gpujax.pricing.monte_carlo.processes.heston_schemes import almost_exact, full_truncation, quadratic_exponential
 
-__all__ = ["Heston"]
+__all__ = ["Heston", "check_heston"]
 
-_SWITCH = 1.5  # of ψ, between the two distributions; both exist from 1 to 2
+Scheme = Literal["quadratic-exponential", "full-truncation", "almost-exact"]
+_SCHEMES = ("quadratic-exponential", "full-truncation", "almost-exact")
 
 
-@parameters()
+@parameters(static=("scheme",))
 class Heston:
     """The Heston model; payoffs see the price.
 
@@ -38,63 +41,55 @@ class Heston:
     params: HestonParams
     rate: Any = 0.0
     dividend_yield: Any = 0.0
+    scheme: Scheme = "quadratic-exponential"
+
+    def __post_init__(self):
+        if self.scheme not in _SCHEMES:
+            raise InputError(f"scheme: {self.scheme!r}; expected one of {', '.join(map(repr, _SCHEMES))}")
+        check_heston(self.spot, self.params)
 
     @property
     def normals(self) -> int:
-        return 2
+        return square_root.NORMALS + 1 if self.scheme == "almost-exact" else 2
+
+    @property
+    def uniforms(self) -> int:
+        return square_root.UNIFORMS if self.scheme == "almost-exact" else 0
 
     def initial(self):
         return jnp.log(self.spot), self.params.v0
 
     def advance(self, state, time, step, draws):
-        x, v = state
-        _, kappa, theta, sigma, rho = self.params
-        decay = jnp.exp(-kappa * step)
-        tiny = float(jnp.finfo(x.dtype).tiny) ** 0.5
-        mean = at_least(theta + (v - theta) * decay, tiny)
-        lost = -jnp.expm1(-kappa * step) / kappa
-        spread = sigma * sigma * lost * (v * decay + 0.5 * kappa * theta * lost)
-        psi = at_least(spread / (mean * mean), tiny)
-
-        # E ln(S'/S) given both variances: K1 v + K2 v', and its variance K3 v + K4 v'
-        half = 0.5 * step
-        k1 = half * (kappa * rho / sigma - 0.5) - rho / sigma
-        k2 = half * (kappa * rho / sigma - 0.5) + rho / sigma
-        k3 = half * (1 - rho * rho)
-        a = k2 + 0.5 * k3
-
-        quadratic = psi <= _SWITCH
-        # Each side gets a ψ at which it exists, so that what is not taken has a finite value and derivative.
-        two = 2 / jnp.where(quadratic, psi, jnp.full_like(psi, _SWITCH))
-        b2 = two - 1 + jnp.sqrt(two * (two - 1))
-        scale = mean / (1 + b2)
-        moved = jnp.sqrt(b2) + draws[0]
-        high = jnp.where(quadratic, jnp.full_like(psi, _SWITCH), psi)
-        atom = (high - 1) / (high + 1)
-        rate = (1 - atom) / mean
-        beyond = at_least(cdf(-draws[0]), tiny)  # 1 - U
-        jumped = jnp.where(
-            beyond < 1 - atom, log_ratio(1 - atom, jnp.minimum(beyond, 1 - atom)) / rate, jnp.zeros_like(v)
-        )
-        after = jnp.where(quadratic, scale * moved * moved, jumped)
-
-        # ln E exp(a v'), the martingale correction; where that expectation is infinite there is none.
-        room = 1 - 2 * a * scale
-        safe_room = jnp.where(room > 0, room, jnp.ones_like(room))
-        left = a * b2 * scale / safe_room - 0.5 * jnp.log(safe_room)
-        apart = rate - a
-        safe_apart = jnp.where(apart > 0, apart, jnp.ones_like(apart))
-        right = jnp.log(atom + rate * (1 - atom) / safe_apart)
-        exists = jnp.where(quadratic, room > 0, apart > 0)
-        k0 = jnp.where(
-            exists, -jnp.where(quadratic, left, right) - (k1 + 0.5 * k3) * v, -rho * kappa * theta * step / sigma
-        )
-        drift = (self.rate - self.dividend_yield) * step
-        deviation = jnp.sqrt(at_least(k3 * (v + after), tiny))
-        return x + (drift + k0 + k1 * v + k2 * after + deviation * draws[1]), after
+        carry = (self.rate - self.dividend_yield) * step
+        rest = root_of_rest(self.params.rho)
+        if self.scheme == "almost-exact":
+            n = square_root.NORMALS
+            return almost_exact(self.params, carry, state, step, (*draws[:n], *draws[n + 1 :]), rest * draws[n])
+        one_step = quadratic_exponential if self.scheme == "quadratic-exponential" else full_truncation
+        return one_step(self.params, carry, state, step, draws[0], rest * draws[1])
 
     def observe(self, state):
         return exponential(state[0])
 
     def discount(self, time, state):
         return jnp.exp(-self.rate * time)
+
+
+def check_heston(spot: Any, params: HestonParams) -> None:
+    """Refuse values that no Heston model has.
+
+    Raises: InputError with the name of the parameter; InputTypeError where `params` are none.
+    """
+    if not hasattr(params, "_fields") and isinstance(params, (tuple, list, dict, int, float)):
+        raise InputTypeError(f"params: {params!r}; expected HestonParams(v0=, kappa=, theta=, sigma=, rho=)")
+    check_bounds(spot=(spot, "> 0"))
+    if isinstance(params, HestonParams):
+        bounds = {"v0": ">= 0", "kappa": "> 0", "theta": ">= 0", "sigma": "> 0", "rho": "in [-1, 1]"}
+        check_bounds(**{name: (getattr(params, name), bound) for name, bound in bounds.items()})
+
+
+def root_of_rest(rho: jax.Array) -> jax.Array:
+    """√(1 - ρ²), with a finite derivative at ρ = ±1 too."""
+    rest = 1 - rho * rho
+    free = rest > 0
+    return jnp.where(free, jnp.sqrt(jnp.where(free, rest, jnp.ones_like(rest))), jnp.zeros_like(rest))
