@@ -121,9 +121,12 @@ def as_basis(basis: Any) -> Basis:
     )
 
 
-def default_basis(assets: int, states: int, keeps_account: bool) -> Basis:
-    """Cubics of one or two variables, quadratics of more: of the state where it knows more than the prices."""
-    exercise = keeps_account or assets > 1
+def default_basis(assets: int, states: int, kept: int) -> Basis:
+    """Cubics of one or two variables, quadratics of more: of the state where it knows more than the prices.
+
+    Arguments: how many prices a path shows, how many numbers its state is made of, and how many the payoff's account keeps.
+    """
+    exercise = kept > 0 or assets > 1
     count = max(assets, states) + exercise
     return polynomial(3 if count <= 2 else 2, of="state" if states > assets else "spot", exercise=exercise)
 

@@ -10,7 +10,7 @@ for American option pricing", Finance and Stochastics 6 (2002), 449-471 (converg
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,18 @@ import numpy as np
 from jax import lax
 
 from gpujax.errors import InputError, InputTypeError
-from gpujax.numerics.random import threefry
+from gpujax.numerics.random import key_words, threefry
 from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, float_dtype, make_grid, path_count
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
-from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, shown, variables_of
+from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, variables_of
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, look_at, record, seen_at
 from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
 from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, check_looks
 from gpujax.pricing.monte_carlo.process import Process
-from gpujax.pricing.monte_carlo.simulation import initial_states, run_paths
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
 __all__ = ["fit_policy", "stream"]
@@ -88,10 +88,8 @@ def fit_policy(
     if dates[-1] + 1 < grid.seen:
         grid = make_grid(looked, process, dtype, max_step)
     check_looks(payoff, len(looked))
-    start = jax.eval_shape(lambda: _start(process, payoff, dtype))
     if basis is None:
-        spots, states, kept = (sum(leaf.size for leaf in jax.tree.leaves(part)) for part in start)
-        basis = default_basis(spots, states, kept > 0)
+        basis = default_basis(*_sizes(process, payoff, dtype))
     inputs = make_inputs(process, [payoff], key, grid)._replace(key=stream(key, 1))
     plan = make_plan(process, PseudoRandom(), path_count(paths), grid, inputs, devices=())
     fitted = _fit(inputs, np.asarray(dates, np.int32), plan=plan, basis=as_basis(basis), looks=len(looked))
@@ -104,18 +102,8 @@ def fit_policy(
 
 def stream(key: Any, number: int) -> tuple[jax.Array, jax.Array]:
     """A key whose numbers have nothing to do with those of `key` itself, nor with those of its other streams."""
-    from gpujax.numerics.random import key_words
-
     # Counted where no simulation counts: its second number is a step's.
     return threefry(key_words(key), (jnp.uint32(number), jnp.uint32(0xFFFFFFFF)))
-
-
-class _Kept(NamedTuple):
-    """What is kept of every date: present value of exercise, discount factor, variables."""
-
-    worth: jax.Array
-    discount: jax.Array
-    variables: list[jax.Array]
 
 
 def _dates(exercise_at: Any, times: int) -> tuple[int, ...]:
@@ -137,112 +125,100 @@ def _dates(exercise_at: Any, times: int) -> tuple[int, ...]:
     return tuple(sorted({int(i) % times for i in given}))
 
 
-def _start(process: Any, payoff: Any, dtype: Any) -> tuple[Any, Any, Any]:
-    """Prices, state and account of a single path at time zero."""
+def _sizes(process: Any, payoff: Any, dtype: Any) -> tuple[int, int, int]:
+    """Numbers that a path shows, that its state is made of, and that its account keeps."""
     process, payoff = as_dtype(process, dtype), as_dtype(payoff, dtype)
-    state = initial_states(process, jnp.zeros(1, jnp.uint32), dtype)
-    now = shown(process, state, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
-    return now.spot, state, payoff.start(now)
+    place = beginning(process, payoff, jnp.zeros(1, jnp.uint32), dtype)
+    parts = process.observe(place.state), place.state, place.account
+    spots, states, kept = (sum(leaf.size for leaf in jax.tree.leaves(part)) for part in parts)
+    return spots, states, kept
 
 
 @functools.partial(jax.jit, static_argnames=("plan", "basis", "looks"))
 def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: int) -> dict[str, Any]:
-    kept = _kept_of_all(inputs, dates, plan, basis)
-    first, rest = kept.worth[-1], jax.tree.map(lambda x: x[:-1], kept)
-    paid = jnp.maximum(first, 0)
-    paid, (coefficients, centre, inverse_scale, count) = lax.scan(
-        functools.partial(_regress, basis), paid, rest, reverse=True
-    )
-    dtype, variables = kept.worth.dtype, len(kept.variables)
+    dtype = inputs.times.dtype
+    process, payoff = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
+    inputs = inputs._replace(process=process)
+    times = inputs.times if inputs.looks is None else inputs.times[jnp.flatnonzero(inputs.looks, size=looks)]
 
-    def placed(x: jax.Array, last: Any, elsewhere: Any) -> jax.Array:
-        """From dates of exercise to times; on the last date waiting is worth nothing."""
-        whole = jnp.concatenate([x, last[None]])
+    def block(begin: jax.Array) -> Place:
+        path = begin + jnp.arange(plan.block, dtype=jnp.uint32)
+        numbers = numbers_of(inputs, plan, path)
+        return record(process, payoff, numbers, path, inputs.times, inputs.looks, dates)
+
+    begins = jnp.arange(-(-plan.samples // plan.block), dtype=jnp.uint32) * jnp.uint32(plan.block)
+
+    def joined(x: jax.Array) -> jax.Array:
+        """[blocks, dates, ..., block] as [dates, ..., paths]"""
+        x = jnp.moveaxis(x, 0, -2)
+        return x.reshape(*x.shape[:-2], -1)[..., : plan.samples]
+
+    places = jax.tree.map(joined, lax.map(block, begins))
+
+    def seen(date: jax.Array, place: Place) -> tuple[jax.Array, Any, Seen]:
+        now = look_at(process, place.state, date, times[date])
+        return *seen_at(payoff, now, place.state, place.account), now.discount
+
+    def regress(paid: jax.Array, date_and_place: tuple[jax.Array, Place]) -> tuple[jax.Array, Any]:
+        return _regress(basis, paid, *seen(*date_and_place))
+
+    last, _, _ = seen(dates[-1], jax.tree.map(lambda x: x[-1], places))
+    paid, (coefficients, centre, inverse_scale, count) = lax.scan(
+        regress, jnp.maximum(last, 0), (dates[:-1], jax.tree.map(lambda x: x[:-1], places)), reverse=True
+    )
+
+    def placed(x: jax.Array, on_last: jax.Array, elsewhere: jax.Array) -> jax.Array:
+        """From dates of exercise to times."""
+        whole = jnp.concatenate([x, on_last[None]])
         return jnp.broadcast_to(elsewhere, (looks, *x.shape[1:])).at[dates].set(whole)
 
-    zeros = jnp.zeros(coefficients.shape[1:], dtype)
-    money = jnp.sum(first > 0, dtype=jnp.int32)
+    # On the last date waiting is worth nothing.
+    nothing = jnp.zeros(coefficients.shape[1:], dtype)
+    origin = jnp.zeros(centre.shape[1:], dtype)
     wide = paid.astype(wide_dtype())
     deviation = jnp.sqrt(jnp.sum((wide - jnp.mean(wide)) ** 2) / max(wide.size - 1, 1))
     return {
-        "coefficients": placed(coefficients, zeros, zeros.at[0].set(jnp.inf)),
-        "centre": placed(centre, jnp.zeros(variables, dtype), jnp.zeros(variables, dtype)),
-        "inverse_scale": placed(inverse_scale, jnp.ones(variables, dtype), jnp.ones(variables, dtype)),
-        "in_the_money": placed(count, money, jnp.zeros((), jnp.int32)),
+        "coefficients": placed(coefficients, nothing, nothing.at[0].set(jnp.inf)),
+        "centre": placed(centre, origin, origin),
+        "inverse_scale": placed(inverse_scale, jnp.ones_like(origin), jnp.ones_like(origin)),
+        "in_the_money": placed(count, jnp.sum(last > 0, dtype=jnp.int32), jnp.zeros((), jnp.int32)),
         "in_sample": (jnp.mean(wide), deviation / np.sqrt(wide.size)),
     }
 
 
-def _kept_of_all(inputs: Inputs, dates: jax.Array, plan: Plan, basis: Basis) -> _Kept:
-    """What the regressions need, `[dates, paths]` each."""
-    dtype = inputs.times.dtype
-    process, payoff = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
-    inputs = inputs._replace(process=process)
-
-    def keep(account: Any, now: Any, state: Any) -> _Kept:
-        worth = payoff.value(account, now)
-        seen = Seen(now.spot, worth / now.discount, state, account)
-        return _Kept(worth, jnp.asarray(now.discount, dtype), variables_of(basis, seen))
-
-    def block(begin: jax.Array) -> _Kept:
-        path = begin + jnp.arange(plan.block, dtype=jnp.uint32)
-        start = initial_states(process, path, dtype)
-        now = shown(process, start, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
-        account = payoff.start(now)
-        shapes = jax.eval_shape(keep, account, now, start)
-        room = jax.tree.map(lambda x: jnp.zeros((dates.shape[0], *x.shape), x.dtype), shapes)
-
-        def visit(carry: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
-            account, room = carry
-            now = shown(process, state, jnp.asarray(index, jnp.int32), time)
-            account = payoff.update(account, now)
-            # Times between dates write where the next date will.
-            slot = jnp.sum(dates < now.index, dtype=jnp.int32)
-            kept = keep(account, now, state)
-            room = jax.tree.map(lambda r, x: lax.dynamic_update_index_in_dim(r, x, slot, 0), room, kept)
-            return account, room
-
-        numbers = numbers_of(inputs, plan, path)
-        return run_paths(process, numbers, path, inputs.times, (account, room), visit, looks=inputs.looks)[0].carry[1]
-
-    begins = jnp.arange(-(-plan.samples // plan.block), dtype=jnp.uint32) * jnp.uint32(plan.block)
-    found = lax.map(block, begins)
-
-    def joined(x: jax.Array) -> jax.Array:
-        if x.ndim < 3:  # the same for every path
-            return x[0]
-        return jnp.moveaxis(x, 0, 1).reshape(x.shape[1], -1)[:, : plan.samples]
-
-    return jax.tree.map(joined, found)
-
-
-def _regress(basis: Basis, paid: jax.Array, kept: _Kept) -> tuple[jax.Array, Any]:
+def _regress(basis: Basis, paid: jax.Array, worth: jax.Array, seen: Seen, discount: jax.Array) -> tuple[jax.Array, Any]:
     """One date: the present value that each path earns from here on, and the fit."""
-    dtype, used = paid.dtype, kept.worth > 0
-    count = jnp.sum(used, dtype=jnp.int32)
-    scales = [_scale(basis, x, used, count) for x in kept.variables]
+    dtype, used = paid.dtype, worth > 0
+    variables = variables_of(basis, seen)
+    scales = [_scale(basis, x, used) for x in variables]
     centre, inverse_scale = (jnp.stack(each).astype(dtype) for each in zip(*scales, strict=True))
-    functions = basis.functions(scaled(kept.variables, centre, inverse_scale))
-    columns = [jnp.ones_like(paid), *functions]
-    coefficients = least_squares(columns, paid / kept.discount, used).astype(dtype)
+    columns = [jnp.ones_like(paid), *basis.functions(scaled(variables, centre, inverse_scale))]
+    coefficients = least_squares(columns, paid / discount, used).astype(dtype)
+    count = jnp.sum(used, dtype=jnp.int32)
     # So few paths say nothing about the value of waiting, and as few can lose by it.
     enough = count > 2 * len(columns)
     coefficients = jnp.where(enough, coefficients, jnp.zeros_like(coefficients).at[0].set(jnp.inf))
-    waiting = continuation(basis, coefficients, centre, inverse_scale, kept.variables)
-    stops = used & (kept.worth / kept.discount >= waiting)
-    return jnp.where(stops, kept.worth, paid), (coefficients, centre, inverse_scale, count)
+    stops = used & (seen.exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
+    return jnp.where(stops, worth, paid), (coefficients, centre, inverse_scale, count)
 
 
-def _scale(basis: Basis, x: jax.Array, used: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Centre and inverse scale of a variable over the paths used."""
+def _scale(basis: Basis, x: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Centre and inverse scale of a variable.
+
+    They only have to be of the right size, so that a thousand paths will do: those of them in the money, or all where these are few.
+    """
     wide, eps = wide_dtype(), float(jnp.finfo(x.dtype).eps)
-    number = jnp.maximum(count, 1).astype(wide)
-    values = x.astype(wide)
-    mean = jnp.sum(jnp.where(used, values, jnp.zeros_like(values))) / number
+    x, used = x[:_SCALED_BY].astype(wide), used[:_SCALED_BY]
+    used = used | (jnp.sum(used) < 32)
+    number = jnp.sum(used.astype(wide))
+    mean = jnp.sum(jnp.where(used, x, jnp.zeros_like(x))) / number
     if not basis.centred():
         return jnp.zeros((), wide), jnp.where(mean > 0, 1 / jnp.where(mean > 0, mean, 1), 0)
-    apart = jnp.where(used, values - mean, jnp.zeros_like(values))
+    apart = jnp.where(used, x - mean, jnp.zeros_like(x))
     deviation = jnp.sqrt(jnp.sum(apart * apart) / number)
     # A variable that is the same on all paths differs by rounding.
     varies = deviation > 8 * eps * jnp.abs(mean)
     return mean, jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0)
+
+
+_SCALED_BY = 1024

@@ -11,12 +11,12 @@ from jax import lax
 from gpujax.errors import InputError, InputTypeError
 from gpujax.pricing.monte_carlo.arguments import check_payoff
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen
+from gpujax.pricing.monte_carlo.early_exercise.recording import seen_at
 from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff, check_looks
-from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
-__all__ = ["Policy", "Showing", "Shown", "continuation", "exercised", "variables_of"]
+__all__ = ["Policy", "Showing", "Shown", "continuation", "exercised", "scaled", "variables_of"]
 
 
 @parameters(static=("basis", "times", "exercise_at"))
@@ -124,8 +124,7 @@ class _Exercised:
 
     def decide(self, held: Any, now: Observation, state: Any) -> tuple[jax.Array, jax.Array]:
         """Whether to exercise, and the present value of that."""
-        worth = self.payoff.value(held, now)
-        seen = Seen(now.spot, worth / now.discount, state, held)
+        worth, seen = seen_at(self.payoff, now, state, held)
         i = now.index
         variables = variables_of(self.basis, seen, self.centre.shape[-1])
         waiting = continuation(self.basis, self.coefficients[i], self.centre[i], self.inverse_scale[i], variables)
@@ -211,11 +210,6 @@ class Showing:
         if name in ("uniforms", "dates", "prepare"):
             return getattr(self.process, name)
         raise AttributeError(name)
-
-
-def shown(process: Process, state: Any, index: jax.Array, time: jax.Array) -> Observation:
-    """What a payoff sees."""
-    return Observation(index, time, process.discount(time, state), process.observe(state))
 
 
 def _unpacked(now: Observation) -> tuple[Observation, Any]:

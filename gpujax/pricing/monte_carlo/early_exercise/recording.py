@@ -1,0 +1,75 @@
+"""Blocks of paths that are kept on the dates of exercise: what regressions and nested simulations start from."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gpujax.pricing.monte_carlo.early_exercise.bases import Seen
+from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
+from gpujax.pricing.monte_carlo.process import Process
+from gpujax.pricing.monte_carlo.simulation import Numbers, initial_states, run_paths
+
+__all__ = ["Place", "beginning", "look_at", "record", "seen_at"]
+
+
+class Place(NamedTuple):
+    """Where paths are: all that their future depends on.
+
+    Fields:
+        state: of the process.
+        account: of the payoff, with the time of the place in it.
+    """
+
+    state: Any
+    account: Any
+
+
+def record(
+    process: Process,
+    payoff: Payoff,
+    numbers: Numbers,
+    path: jax.Array,
+    times: jax.Array,
+    looks: jax.Array | None,
+    dates: jax.Array,
+) -> Place:
+    """Places of a block of paths on all dates of exercise, `[dates, ..., paths]`.
+
+    Arguments:
+        dates: which of the times that payoffs see are dates of exercise, increasing.
+        others: as for `run_paths`.
+    """
+    start = beginning(process, payoff, path, times.dtype)
+    room = jax.tree.map(lambda x: jnp.zeros((dates.shape[0], *x.shape), x.dtype), start)
+
+    def visit(carry: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
+        account, room = carry
+        account = payoff.update(account, look_at(process, state, index, time))
+        # Times between two dates write where the second one will.
+        slot = jnp.sum(dates < index, dtype=jnp.int32)
+        place = Place(state, account)
+        return account, jax.tree.map(lambda r, x: lax.dynamic_update_index_in_dim(r, x, slot, 0), room, place)
+
+    return run_paths(process, numbers, path, times, (start.account, room), visit, looks=looks)[0].carry[1]
+
+
+def beginning(process: Process, payoff: Payoff, path: jax.Array, dtype: Any) -> Place:
+    """Places at time zero; accounts are as wide as the paths, also those that begin with a number for all."""
+    state = initial_states(process, path, dtype)
+    now = look_at(process, state, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
+    account = payoff.start(now)
+    after = jax.eval_shape(payoff.update, account, now)
+    return Place(state, jax.tree.map(lambda x, y: jnp.broadcast_to(x, y.shape), account, after))
+
+
+def look_at(process: Process, state: Any, index: jax.Array, time: jax.Array) -> Observation:
+    """What a payoff sees."""
+    return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time, state), process.observe(state))
+
+
+def seen_at(payoff: Payoff, now: Observation, state: Any, account: Any) -> tuple[jax.Array, Seen]:
+    """The present value of exercise, and what the decision may depend on."""
+    worth = payoff.value(account, now)
+    return worth, Seen(now.spot, worth / now.discount, state, account)
