@@ -10,8 +10,8 @@ so that its option, paid at t_n, is Black's (1976) on the forward E[G] with the 
 $$ V = \phi\,[A\,N(\phi d_1) - B\,N(\phi d_2)], \quad A = S e^{-r t_n + (r - q)\bar t - \sigma^2 (\bar t - v)/2}, \quad
    B = K e^{-r t_n}, \quad d_{1,2} = \frac{\ln(A/B)}{\sigma\sqrt v} \pm \frac{\sigma\sqrt v}{2} $$
 
-It is the control variate of the arithmetic average. Not for floating strikes, nor for averages that are already running: with m of n
-fixings known and their geometric mean g, it is an option on g^{m/n} G'^{(n-m)/n}, which is lognormal too, but not this one.
+It is the control variate of the arithmetic average. Not for floating strikes, nor for averages that are already running: with m
+of n fixings known and their geometric mean g, it is an option on g^{m/n} G'^{(n-m)/n}, which is lognormal too, but not this one.
 
 Sources: A. G. Z. Kemna and A. C. F. Vorst, "A Pricing Method for Options Based on Average Asset Values", Journal of Banking and
 Finance 14 (1990), 113-129; P. Glasserman, "Monte Carlo Methods in Financial Engineering" (2003), section 3.2.2, for any fixing
