@@ -2,14 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from gpujax.errors import InputTypeError
-from gpujax.numerics.random import key_words, normal_pair, threefry, uniform
+from gpujax.numerics.random import key_words, normal, normal_pair, threefry, uniform
 
 N = 1 << 20
+LAST = 2**32 - 1
 both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
@@ -76,6 +78,63 @@ def test_normals_are_the_point_at_radius_and_angle(dtype):
     angle = (quarter + inside - 0.5) * np.pi / 2
     expected = radius * np.array([np.cos(angle), np.sin(angle)])
     np.testing.assert_allclose(point, expected, rtol=0, atol=1e-6 if dtype == np.float32 else 3e-9)
+
+
+def words_everywhere():
+    """Both ends, the middle, every power of two away from them, random words of each octave and of the whole range."""
+    rng = np.random.default_rng(5)
+    near = np.concatenate([2 ** np.arange(31), (2 ** rng.uniform(0, 31, 200)).astype(np.int64), [0, 1, 2, 3]])
+    low = np.concatenate([near, 2**31 - 1 - near, rng.integers(0, 2**31, 200)])
+    return np.unique(np.concatenate([low, LAST - low])).astype(np.uint32)
+
+
+@both_dtypes
+def test_the_normal_of_a_word_is_the_quantile(dtype):
+    word = words_everywhere()
+    assert {0, 2**31 - 1, 2**31, LAST} <= set(word.tolist())
+    z = jax.jit(lambda w: normal(w, dtype))(word)
+    assert z.dtype == dtype
+    # The upper half mirrors the lower (see below).
+    for w, found in zip(word[: word.size // 2 + 1], np.asarray(z, np.float64)[: word.size // 2 + 1], strict=True):
+        with mp.workdps(25):
+            exact = mp.sqrt(2) * mp.erfinv((2 * int(w) + 1 - 2**32) / mp.mpf(2) ** 32)
+            assert abs(found / exact - 1) < (2e-15 if dtype == np.float64 else 3e-7), int(w)
+
+
+@both_dtypes
+def test_normals_of_a_million_words(dtype):
+    """Against SciPy's quantile, which needs the nearer end: over all words in even strides, and in order."""
+    word = np.arange(0, 2**32, 4099, dtype=np.int64).astype(np.uint32)
+    z = np.asarray(jax.jit(lambda w: normal(w, dtype))(word), np.float64)
+    end = (np.minimum(word, ~word) + 0.5) * 2.0**-32
+    expected = np.where(word < 2**31, 1, -1) * special.ndtri(end)
+    np.testing.assert_allclose(z, expected, rtol=1e-12 if dtype == np.float64 else 3e-7, atol=1e-15)
+    assert np.all(np.diff(z) > 0)
+
+
+@both_dtypes
+def test_the_normal_of_a_word_is_odd(dtype):
+    word = jnp.concatenate([words(count=1 << 16)[0], jnp.asarray(words_everywhere())])
+    z, mirrored = (np.asarray(jax.jit(lambda w: normal(w, dtype))(w)) for w in (word, ~word))
+    np.testing.assert_array_equal(mirrored, -z)
+
+
+def test_normals_increase_from_word_to_word():
+    """Every word of some stretches: at both ends, about the middle, and across the octaves of the logarithm's argument."""
+    quarter = 2**31 - int(2**31 * np.sqrt(1 - np.sqrt(0.5)))  # 4 p (1 - p) = √½
+    for start in (0, quarter - 5000, 2**31 - 5000, LAST - 10_000):
+        z = np.asarray(jax.jit(normal)(jnp.uint32(start) + jnp.arange(10_000, dtype=jnp.uint32)))
+        assert np.all(np.diff(z) > 0), start
+    z = np.asarray(normal(jnp.arange(100_000, dtype=jnp.uint32), np.float32))
+    assert np.all(np.diff(z) > -5e-7 * np.abs(z[1:]))
+
+
+@both_dtypes
+def test_normals_of_random_words(dtype):
+    z = np.asarray(jax.jit(lambda w: normal(w, dtype))(words(key=21)[0]), np.float64)
+    assert stats.kstest(z, "norm").pvalue > 1e-3
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(np.mean(z**power) - moment) < 4 * np.sqrt(variance / N)
 
 
 def test_lattice_of_neighbours():
