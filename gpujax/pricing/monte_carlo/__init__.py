@@ -14,16 +14,20 @@ from gpujax.pricing.monte_carlo.correlation import nearest_correlation
 from gpujax.pricing.monte_carlo.engine import price, simulate
 from gpujax.pricing.monte_carlo.sensitivities import greeks, second_order
 from gpujax.pricing.monte_carlo.statistics import Estimate
+from gpujax.pricing.monte_carlo.until import Progress, Run, price_until
 
 __all__ = [
     "Control",
     "Estimate",
+    "Progress",
+    "Run",
     "geometric_average",
     "greeks",
     "methods",
     "nearest_correlation",
     "payoffs",
     "price",
+    "price_until",
     "processes",
     "second_order",
     "simulate",

@@ -22,7 +22,7 @@ from gpujax.errors import InputTypeError
 from gpujax.pricing.monte_carlo.arguments import Grid
 from gpujax.pricing.monte_carlo.methods import Layout, Method
 from gpujax.pricing.monte_carlo.process import Process
-from gpujax.pricing.monte_carlo.statistics import Moments, combine, moments
+from gpujax.pricing.monte_carlo.statistics import Moments, combine, moments, of_means
 
 __all__ = ["Plan", "Sampler", "make_plan", "moments_of_blocks", "repetitions"]
 
@@ -56,6 +56,11 @@ class Plan:
     block: int
     known: tuple[float, ...] | None = None
     mesh: Mesh | None = None
+
+    @property
+    def paths(self) -> int:
+        """Paths of all samples together."""
+        return self.samples * (2 if self.method.antithetic else 1)
 
 
 def make_plan(
@@ -132,8 +137,9 @@ def moments_of_blocks(sampler: Sampler, inputs: Any, plan: Plan, first: Any = 0)
 
 
 def repetitions(parts: Moments, plan: Plan) -> Moments | None:
-    """Moments of every repetition, `[repetitions, ...]`; None where samples are independent."""
+    """Moments of the means of independent repetitions; None where samples are independent."""
     if plan.points is None:
         return None
     each = plan.points // plan.block
-    return jax.vmap(combine)(jax.tree.map(lambda x: x.reshape(-1, each, *x.shape[1:]), parts))
+    grouped = jax.tree.map(lambda x: x.reshape(len(x) // each, each, *x.shape[1:]), parts)
+    return of_means(jax.vmap(combine)(grouped))

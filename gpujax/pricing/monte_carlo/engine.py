@@ -23,9 +23,9 @@ from gpujax.pricing.monte_carlo.parameters import as_dtype
 from gpujax.pricing.monte_carlo.payoffs.payoff import Observation
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.simulation import Branch, Numbers, initial_states, run_paths
-from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
+from gpujax.pricing.monte_carlo.statistics import Estimate, Moments, combine, estimates
 
-__all__ = ["Inputs", "make_inputs", "numbers_of", "present_values", "price", "simulate"]
+__all__ = ["Inputs", "make_inputs", "numbers_of", "present_values", "price", "price_moments", "simulate"]
 
 
 def price(
@@ -204,16 +204,22 @@ def present_values(inputs: Inputs, plan: Plan, path: jax.Array, *, remember: boo
     return found[0] if len(found) == 1 else [0.5 * (a + b) for a, b in zip(*found, strict=True)]
 
 
-@functools.partial(jax.jit, static_argnames=("plan",))
-def _price(inputs: Inputs, *, plan: Plan) -> tuple[Any, Any]:
+def price_moments(inputs: Inputs, plan: Plan, first: Any = 0) -> tuple[Moments, Moments | None]:
+    """Moments of all samples from the one numbered `first`, and those of the means of repetitions, if there are any."""
     quantities = len(inputs.payoffs)
 
     def sampler(inputs: Inputs, path: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
         values = present_values(inputs, plan, path)
         return values[:quantities], values[quantities:]
 
-    parts = moments_of_blocks(sampler, inputs, plan)
-    value, error = estimates(combine(parts), inputs.expected, repetitions(parts, plan))
+    parts = moments_of_blocks(sampler, inputs, plan, first)
+    return combine(parts), repetitions(parts, plan)
+
+
+@functools.partial(jax.jit, static_argnames=("plan",))
+def _price(inputs: Inputs, *, plan: Plan) -> tuple[Any, Any]:
+    found, repeated = price_moments(inputs, plan)
+    value, error = estimates(found, inputs.expected, repeated)
     return list(value), list(error)
 
 

@@ -180,7 +180,7 @@ class LatinHypercube(_Repeated):
 
     With the Brownian bridge the first stratified number is the value at the last time, which decides most of a payoff; the
     variance that remains is that of what no sum of functions of single numbers explains. Never much worse than independent
-    paths. Strata are assigned by nested uniform scrambling of each dimension: `paths` is to be replicates times a power of two.
+    paths. `paths` is to be replicates times a power of two.
 
     Arguments:
         replicates: independent repetitions, from which the standard error comes; at least 2.
@@ -196,15 +196,16 @@ class LatinHypercube(_Repeated):
     def numbers(self, key: Any, path: jax.Array, points: int, layout: Layout, dtype: Any, times: Any) -> Numbers:
         index = path % jnp.uint32(points)
         replicate = path[0] // jnp.uint32(points)
-        # The same one-dimensional net in every dimension, scrambled independently: a random order of the strata in each.
-        net = jnp.asarray(sobol_directions(1, max(1, (points - 1).bit_length()))[0])
-        dimensions = jnp.arange(layout.steps * layout.each, dtype=jnp.uint32)
+        digits = max(1, (points - 1).bit_length())
+        strata = (key[0] ^ jnp.uint32(_STRATA), key[1])
 
         def one(dimension: jax.Array) -> jax.Array:
-            seed = jnp.stack(threefry((key[0] ^ jnp.uint32(_STRATA), key[1]), (dimension, replicate)))
-            return sobol_dimension(index, net, seed)
+            stratum = _shuffled(index, digits, threefry(strata, (dimension, replicate)))
+            inside = threefry(key, (path, dimension))[0]
+            return (stratum << jnp.uint32(32 - digits)) | (inside >> jnp.uint32(digits))
 
-        return _from_words(lax.map(one, dimensions), layout, dtype, times, self.construction)
+        words = lax.map(one, jnp.arange(layout.steps * layout.each, dtype=jnp.uint32))
+        return _from_words(words, layout, dtype, times, self.construction)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,6 +261,17 @@ def whole(numbers: Numbers, steps: int) -> tuple[jax.Array, ...]:
 # Keeps the orders of strata apart from the random numbers that a simulation draws with the same key.
 _STRATA = 0x53545241
 _LARGEST_BATCH = 1 << 16
+
+
+def _shuffled(index: jax.Array, digits: int, seed: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """A random permutation of the numbers below 2^digits: additions, odd multiplications and shifts, each of which is one."""
+    mask, shift = jnp.uint32((1 << digits) - 1), jnp.uint32(max(1, digits // 2))
+    x = index
+    for turn in range(4):
+        add, odd = threefry(seed, (jnp.uint32(turn), jnp.uint32(0)))
+        x = ((x + add) * (odd | jnp.uint32(1))) & mask
+        x = x ^ (x >> shift)
+    return x
 
 
 def _from_words(words: jax.Array, layout: Layout, dtype: Any, times: Any, construction: str) -> tuple[jax.Array, ...]:

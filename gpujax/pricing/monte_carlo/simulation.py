@@ -83,7 +83,7 @@ def run_paths(
 
     def one(branch: Branch, index: jax.Array, draws: tuple[jax.Array, ...]) -> Branch:
         weight = branch.weight
-        if drift is not None:
+        if drift is not None and weight is not None:
             # The density of the number that is used, z + μ, over that of the one that was drawn: -μ (z + μ / 2) in logarithms.
             moved = [(drift[index, i], draws[i]) for i in range(process.normals)]
             weight = weight - sum((m * (z + 0.5 * m) for m, z in moved), jnp.zeros((), dtype))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-__all__ = ["Estimate", "Moments", "combine", "estimates", "merge", "moments"]
+__all__ = ["Estimate", "Moments", "combine", "estimates", "merge", "moments", "of_means"]
 
 
 class Estimate(NamedTuple):
@@ -97,26 +97,29 @@ def merge(first: Moments, second: Moments) -> Moments:
     return combine(jax.tree.map(lambda a, b: jnp.stack([a, b]), first, second))
 
 
+def of_means(parts: Moments) -> Moments:
+    """Moments of the means of parts, `[parts, ...]`: each part is one sample."""
+    one = jnp.ones_like(parts.count)
+    nothing = jax.tree.map(jnp.zeros_like, parts)
+    return combine(nothing._replace(count=one, mean=parts.mean, control_mean=parts.control_mean))
+
+
 def estimates(found: Moments, expected: jax.Array, repeated: Moments | None = None) -> tuple[jax.Array, jax.Array]:
     """Values and standard errors `[q]` from the moments of all samples.
 
     Arguments:
         expected: known expectations of the controls, `[c]`.
-        repeated: moments of independent repetitions, `[repetitions, ...]`, where samples depend on each other within one; errors
-            then come from the differences between the repetitions.
+        repeated: moments of the means of independent repetitions, where samples depend on each other within one; errors then come
+            from the differences between the repetitions.
     """
     controls = expected.shape[0]
     coefficients = _coefficients(found)
-    value = _controlled(found.mean[None], found.control_mean[None], expected, coefficients)[0]
-    if repeated is None:
-        # The coefficients take as many degrees of freedom.
-        residual = jnp.maximum(found.square - jnp.sum(coefficients * found.cross, axis=1), 0)
-        variance = residual / jnp.maximum(found.count - 1 - controls, 1)
-        return value, jnp.sqrt(variance / jnp.maximum(found.count, 1))
-    values = _controlled(repeated.mean, repeated.control_mean, expected, coefficients)
-    count = values.shape[0]
-    apart = values - value[None]
-    return value, jnp.sqrt(jnp.sum(apart * apart, axis=0) / (count * max(count - 1, 1)))
+    value = found.mean - jnp.sum(coefficients * (found.control_mean - expected)[None], axis=1)
+    # What is left of the samples when the controls are taken out; the coefficients take as many degrees of freedom.
+    of, free = (found, 1 + controls) if repeated is None else (repeated, 1)
+    explained = jnp.sum(coefficients[:, :, None] * of.control_square[None], axis=1) - 2 * of.cross
+    residual = jnp.maximum(of.square + jnp.sum(coefficients * explained, axis=1), 0)
+    return value, jnp.sqrt(residual / jnp.maximum(of.count - free, 1) / jnp.maximum(of.count, 1))
 
 
 def _coefficients(found: Moments) -> jax.Array:
@@ -130,11 +133,6 @@ def _coefficients(found: Moments) -> jax.Array:
     ridge = 1e3 * float(jnp.finfo(scale.dtype).eps) * jnp.eye(controls, dtype=scale.dtype)
     correlation = found.control_square / (safe[:, None] * safe[None, :]) + ridge
     return jnp.linalg.solve(correlation, (found.cross / safe[None, :]).T).T / safe[None, :]
-
-
-def _controlled(mean: jax.Array, control: jax.Array, expected: jax.Array, coefficients: jax.Array) -> jax.Array:
-    """Means `[n, q]` less what the controls `[n, c]` explain; a sum written out, for matrix products may lose digits."""
-    return mean - jnp.sum(coefficients[None] * (control - expected[None])[:, None, :], axis=-1)
 
 
 def _outer(left: jax.Array, right: jax.Array) -> jax.Array:
