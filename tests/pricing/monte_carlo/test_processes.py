@@ -2,124 +2,13 @@
 
 import csv
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from gpujax.errors import InputError
 from gpujax.pricing import black_scholes
 from gpujax.pricing import monte_carlo as mc
 from gpujax.pricing.heston import HestonParams
-from gpujax.pricing.monte_carlo.correlation import cholesky
-
-CORRELATION = np.array([[1.0, 0.5, -0.2], [0.5, 1.0, 0.3], [-0.2, 0.3, 1.0]])
-THREE = mc.processes.CorrelatedGeometricBrownianMotion(
-    spot=np.array([100.0, 90.0, 110.0]), volatility=np.array([0.2, 0.3, 0.15]), correlation=CORRELATION,
-    rate=0.03, dividend_yield=np.array([0.01, 0.0, 0.04]),
-)  # fmt: skip
-
-
-def test_several_assets_have_their_own_prices_and_correlations(within):
-    paths = 200_000
-    for i in range(3):
-        call = mc.payoffs.on(lambda spots, i=i: spots[i], mc.payoffs.european(strike=100.0))
-        found = mc.price(THREE, call, key=1, paths=paths, times=[0.4, 1.0])
-        expected = black_scholes.price(
-            spot=THREE.spot[i], strike=100.0, expiry=1.0, volatility=THREE.volatility[i], rate=0.03,
-            dividend_yield=THREE.dividend_yield[i],
-        )  # fmt: skip
-        within(found, expected)
-    logs = np.log(np.asarray(mc.simulate(THREE, key=2, paths=paths, times=[0.4, 1.0])))
-    for step in (logs[:, 0], logs[:, 1] - logs[:, 0]):
-        np.testing.assert_allclose(np.corrcoef(step.T), CORRELATION, atol=5 / np.sqrt(paths))
-
-
-def test_exchange_option_is_margrabe_s(within):
-    """W. Margrabe, Journal of Finance 33 (1978), 177-186: Black-Scholes on the ratio."""
-    two = mc.processes.CorrelatedGeometricBrownianMotion(
-        spot=np.array([100.0, 95.0]), volatility=np.array([0.3, 0.2]), correlation=np.array([[1.0, 0.6], [0.6, 1.0]]),
-        rate=0.05, dividend_yield=np.array([0.02, 0.01]),
-    )  # fmt: skip
-    volatility = np.sqrt(0.09 + 0.04 - 2 * 0.6 * 0.3 * 0.2)
-    exact = black_scholes.price(
-        spot=100.0, strike=95.0, expiry=2.0, volatility=volatility, rate=0.01, dividend_yield=0.02
-    )
-    within(mc.price(two, mc.payoffs.spread(), key=3, paths=200_000, times=2.0), exact)
-
-
-@pytest.mark.shared_data
-def test_two_asset_options_of_stulz(shared, within):
-    """Calls and puts on the better and worse of two assets (R. M. Stulz, 1982; the table's own accuracy is 1e-3)."""
-    with open(shared / "refvalues" / "basket_two_asset_stulz.csv", newline="") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    chosen = [row for row in rows if row["basket"] in ("MinBasket", "MaxBasket")][::5]
-    assert {(row["basket"], row["type"]) for row in chosen} >= {("MinBasket", "Call"), ("MaxBasket", "Put")}
-    for row in chosen:
-        number = {name: float(x) for name, x in row.items() if name not in ("basket", "type")}
-        two = mc.processes.CorrelatedGeometricBrownianMotion(
-            spot=np.array([number["s1"], number["s2"]]), volatility=np.array([number["v1"], number["v2"]]),
-            correlation=np.array([[1.0, number["rho"]], [number["rho"], 1.0]]), rate=number["r"],
-            dividend_yield=np.array([number["q1"], number["q2"]]),
-        )  # fmt: skip
-        kind = mc.payoffs.worst_of if row["basket"] == "MinBasket" else mc.payoffs.best_of
-        payoff = kind(strike=number["strike"], is_call=row["type"] == "Call")
-        within(mc.price(two, payoff, key=5, paths=100_000, times=number["t"]), number["value"], bias=2e-3)
-
-
-def test_cholesky_of_singular_matrices():
-    """Perfectly correlated assets are allowed; the factor reproduces the matrix and its derivatives are finite."""
-    one = np.ones((3, 3))
-    for matrix in (CORRELATION, one, np.eye(3), np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 1.0]])):
-        factor = np.array([[float(x) for x in row] for row in cholesky(jnp.asarray(matrix))])
-        np.testing.assert_allclose(factor @ factor.T, matrix, atol=1e-14)
-        slope = jax.jacfwd(lambda m: jnp.stack([jnp.stack(row) for row in cholesky(m)]))(jnp.asarray(matrix))
-        assert np.all(np.isfinite(slope))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"correlation": np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])},
-            "smallest eigenvalue is -0.8",
-        ),
-        ({"correlation": np.array([[1.0, 0.5], [0.5, 1.0]])}, r"correlation: shape \(2, 2\); expected \(3, 3\)"),
-        ({"correlation": CORRELATION + np.triu(np.ones((3, 3)), 1) * 0.1}, "expected a symmetric matrix"),
-        ({"volatility": np.array([0.2, 0.3])}, r"volatility: shape \(2,\); expected \(3,\)"),
-    ],
-)
-def test_impossible_assets_are_refused(change, message):
-    with pytest.raises(InputError, match=message):
-        mc.processes.CorrelatedGeometricBrownianMotion(
-            **{"spot": THREE.spot, "volatility": THREE.volatility, "correlation": CORRELATION, **change}
-        )
-
-
-def test_the_nearest_correlation_matrix():
-    """Against an example that is solved by hand, Higham's (2002, section 1), and by its being the nearest."""
-    impossible = np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])
-    found = mc.nearest_correlation(impossible)
-    np.testing.assert_allclose(found, [[1, 0.5, -0.5], [0.5, 1, 0.5], [-0.5, 0.5, 1]], atol=1e-8)
-    higham = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1.0]])
-    expected = [[1, 0.7607, 0.1573], [0.7607, 1, 0.7607], [0.1573, 0.7607, 1]]
-    np.testing.assert_allclose(mc.nearest_correlation(higham), expected, atol=5e-5)
-    np.testing.assert_allclose(mc.nearest_correlation(CORRELATION), CORRELATION, atol=1e-12)
-    random = np.random.default_rng(1).uniform(-1, 1, (8, 8))
-    random = np.tril(random, -1) + np.tril(random, -1).T + np.eye(8)
-    near = mc.nearest_correlation(random)
-    assert np.linalg.eigvalsh(near)[0] > -1e-8
-    distance = np.sum((near - random) ** 2)
-    for seed in range(20):
-        other = np.corrcoef(np.random.default_rng(seed).normal(size=(8, 12)))
-        assert np.sum((near + 0.01 * (other - near) - random) ** 2) > distance
-    for wrong, message in (
-        (np.ones((2, 3)), r"matrix: shape \(2, 3\)"),
-        (np.array([[1.0, 0.2], [0.3, 1.0]]), "symmetric"),
-    ):
-        with pytest.raises(InputError, match=message):
-            mc.nearest_correlation(wrong)
 
 
 def _andersen(shared):
