@@ -95,7 +95,8 @@ def poisson(mean: Any, uniform: jax.Array) -> jax.Array:
             total = total + term
         return k, term, total, count
 
-    count = lax.while_loop(unfinished, add, (first, term, term, count))[-1]
+    # One turn before the loop, which is all that small means take, shares its fused code with what surrounds it.
+    count = lax.while_loop(unfinished, add, add((first, term, term, count)))[-1]
     large = mean > _LARGE_MEAN
     count = lax.cond(
         jnp.any(large), lambda: jnp.where(large, _large_quantile(jnp.maximum(mean, 1), u), count), lambda: count
