@@ -1,17 +1,20 @@
 """Processes: dynamics of one price or several, each a pytree of its parameters."""
 
 from gpujax.pricing.monte_carlo.process import CustomProcess, Process
+from gpujax.pricing.monte_carlo.processes.bootstrap import BlockBootstrap
 from gpujax.pricing.monte_carlo.processes.geometric import CorrelatedGeometricBrownianMotion, GeometricBrownianMotion
 from gpujax.pricing.monte_carlo.processes.heston import Heston
 from gpujax.pricing.monte_carlo.processes.jumps import Bates, Kou, Merton
 from gpujax.pricing.monte_carlo.processes.levy import NormalInverseGaussian, VarianceGamma
 from gpujax.pricing.monte_carlo.processes.mean_reverting import OrnsteinUhlenbeck, Schwartz
 from gpujax.pricing.monte_carlo.processes.multi_heston import CorrelatedHeston
+from gpujax.pricing.monte_carlo.processes.rough_bergomi import RoughBergomi
 from gpujax.pricing.monte_carlo.processes.short_rates import CoxIngersollRoss, HullWhite, Vasicek
 from gpujax.pricing.monte_carlo.term_structure import Dividends, PiecewiseConstant
 
 __all__ = [
     "Bates",
+    "BlockBootstrap",
     "CorrelatedGeometricBrownianMotion",
     "CorrelatedHeston",
     "CoxIngersollRoss",
@@ -26,6 +29,7 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "PiecewiseConstant",
     "Process",
+    "RoughBergomi",
     "Schwartz",
     "VarianceGamma",
     "Vasicek",
