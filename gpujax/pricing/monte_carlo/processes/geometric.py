@@ -75,20 +75,32 @@ class GeometricBrownianMotion:
         return jnp.log(self.spot) if self.dividends is None else self.spot
 
     def advance(self, state, time, step, draws):
-        volatility = root_mean_square(self.volatility, time, step)
-        rate, dividend_yield = average(self.rate, time, step), average(self.dividend_yield, time, step)
-        drift = (rate - dividend_yield - 0.5 * volatility * volatility) * step
-        gained = drift + (volatility * jnp.sqrt(step)) * draws[0]
+        drift, deviation = self._law(time, step)
+        gained = drift + deviation * draws[0]
         if self.dividends is None:
             return state + gained
         cash, share = self.dividends.paid(time, step)
         return jnp.maximum(state * exponential(gained) * (1 - share) - cash, 0)
+
+    def noise(self, before, after, time, step):
+        """The normal number that leads from one state to the other; see `monte_carlo.likelihood`."""
+        drift, deviation = self._law(time, step)
+        if self.dividends is None:
+            return ((after - before - drift) / deviation,)
+        cash, share = self.dividends.paid(time, step)
+        return ((jnp.log((after + cash) / ((1 - share) * before)) - drift) / deviation,)
 
     def observe(self, state):
         return exponential(state) if self.dividends is None else state
 
     def discount(self, time, state):
         return discount_factor(self.rate, time)
+
+    def _law(self, time, step):
+        """Mean and deviation of the logarithm over a step, without dividends on dates."""
+        volatility = root_mean_square(self.volatility, time, step)
+        rate, dividend_yield = average(self.rate, time, step), average(self.dividend_yield, time, step)
+        return (rate - dividend_yield - 0.5 * volatility * volatility) * step, volatility * jnp.sqrt(step)
 
 
 @parameters()
@@ -139,21 +151,33 @@ class CorrelatedGeometricBrownianMotion:
         return tuple(jnp.log(jnp.asarray(self.spot)[i]) for i in range(self.normals))
 
     def advance(self, state, time, step, draws):
-        root = jnp.sqrt(step)
-        volatility, correlation = jnp.asarray(self.volatility), jnp.asarray(self.correlation)
-        dividend_yield = jnp.broadcast_to(jnp.asarray(self.dividend_yield, volatility.dtype), volatility.shape)
-        # The same in every step: XLA moves it in front of the loop (a test looks), and the loop carries n (n + 1) / 2 numbers.
-        factor = cholesky(correlation)
-        drift = (average(self.rate, time, step) - dividend_yield - 0.5 * volatility * volatility) * step
+        drift, deviation, factor = self._law(time, step)
         moved = []
         for i, x in enumerate(state):
             # A sum written out: a matrix product would end the fused loop and go through memory.
             shock = sum((factor[i][j] * draws[j] for j in range(1, i + 1)), factor[i][0] * draws[0])
-            moved.append(x + (drift[i] + (volatility[i] * root) * shock))
+            moved.append(x + (drift[i] + deviation[i] * shock))
         return tuple(moved)
+
+    def noise(self, before, after, time, step):
+        """The normal numbers that lead from one state to the other; see `monte_carlo.likelihood`."""
+        drift, deviation, factor = self._law(time, step)
+        found = []
+        for i, (x, y) in enumerate(zip(before, after, strict=True)):
+            shock = (y - x - drift[i]) / deviation[i]
+            found.append((shock - sum((factor[i][j] * found[j] for j in range(i)), jnp.zeros_like(x))) / factor[i][i])
+        return tuple(found)
 
     def observe(self, state):
         return tuple(map(exponential, state))
 
     def discount(self, time, state):
         return discount_factor(self.rate, time)
+
+    def _law(self, time, step):
+        """Means and deviations of the logarithms over a step, and the factor of their correlation."""
+        volatility, correlation = jnp.asarray(self.volatility), jnp.asarray(self.correlation)
+        dividend_yield = jnp.broadcast_to(jnp.asarray(self.dividend_yield, volatility.dtype), volatility.shape)
+        drift = (average(self.rate, time, step) - dividend_yield - 0.5 * volatility * volatility) * step
+        # The same in every step: XLA moves it in front of the loop (a test looks), and the loop carries n (n + 1) / 2 numbers.
+        return drift, volatility * jnp.sqrt(step), cholesky(correlation)
