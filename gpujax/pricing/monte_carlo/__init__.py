@@ -11,7 +11,8 @@ gj.monte_carlo.price(stock, average, key=1, paths=1_000_000, times=[0.25, 0.5, 0
 from gpujax.pricing.monte_carlo import methods, payoffs, processes
 from gpujax.pricing.monte_carlo.controls import Control, geometric_average
 from gpujax.pricing.monte_carlo.correlation import nearest_correlation
-from gpujax.pricing.monte_carlo.engine import price, simulate
+from gpujax.pricing.monte_carlo.precision import Precision, measure_precision
+from gpujax.pricing.monte_carlo.prices import price, simulate
 from gpujax.pricing.monte_carlo.sensitivities import greeks, second_order
 from gpujax.pricing.monte_carlo.statistics import Estimate
 from gpujax.pricing.monte_carlo.until import Progress, Run, price_until
@@ -19,10 +20,12 @@ from gpujax.pricing.monte_carlo.until import Progress, Run, price_until
 __all__ = [
     "Control",
     "Estimate",
+    "Precision",
     "Progress",
     "Run",
     "geometric_average",
     "greeks",
+    "measure_precision",
     "methods",
     "nearest_correlation",
     "payoffs",

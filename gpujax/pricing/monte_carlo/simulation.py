@@ -85,7 +85,8 @@ def run_paths(
         weight = branch.weight
         if drift is not None and weight is not None:
             # The density of the number that is used, z + μ, over that of the one that was drawn: -μ (z + μ / 2) in logarithms.
-            moved = [(drift[index, i], draws[i]) for i in range(process.normals)]
+            row = drift[index]
+            moved = [(row[i], draws[i]) for i in range(process.normals)]
             weight = weight - sum((m * (z + 0.5 * m) for m, z in moved), jnp.zeros((), dtype))
             draws = (*(z + m for m, z in moved), *draws[process.normals :])
         state = process.advance(branch.state, starts[index], steps[index], draws)

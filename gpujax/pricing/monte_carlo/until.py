@@ -22,6 +22,7 @@ from gpujax.pricing.monte_carlo.arguments import (
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, price_moments
 from gpujax.pricing.monte_carlo.methods import Method, PseudoRandom
+from gpujax.pricing.monte_carlo.precision import choose_dtype
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.saved import fingerprint, read_arrays, write_arrays
 from gpujax.pricing.monte_carlo.statistics import Estimate, Moments, estimates, merge
@@ -121,6 +122,8 @@ def price_until(
         raise InputError(
             "standard_error: None, and neither seconds nor most_paths; the run would not end: give one of them"
         )
+    aim = {"standard_error": standard_error} if standard_error is not None else {"paths": most_paths}
+    dtype = choose_dtype(dtype, process, payoff, key=key, times=times, max_step=max_step, drift=drift, **aim)
     grid = make_grid(times, process, float_dtype(dtype), max_step)
     inputs = make_inputs(process, leaves, key, grid, control, drift)
     most = path_count(most_paths, "most_paths")

@@ -9,7 +9,7 @@ from scipy import stats
 from gpujax.errors import InputError, InputTypeError
 from gpujax.pricing import black_scholes
 from gpujax.pricing import monte_carlo as mc
-from gpujax.pricing.monte_carlo import blocks, engine
+from gpujax.pricing.monte_carlo import blocks, engine, prices
 from gpujax.pricing.monte_carlo.arguments import make_grid
 
 MARKET = {"spot": 100.0, "volatility": 0.2, "rate": 0.05, "dividend_yield": 0.02}
@@ -48,7 +48,7 @@ def test_z_scores_are_standard_normal():
     @jax.jit
     def scores(keys):
         def one(key):
-            value, error = engine._price(inputs._replace(key=(jnp.uint32(0), key)), plan=plan)
+            value, error = prices._price(inputs._replace(key=(jnp.uint32(0), key)), plan=plan)
             return (value[0] - price) / error[0]
 
         return jax.lax.map(one, keys)
@@ -134,7 +134,7 @@ def test_a_user_s_own_process_and_payoff(within):
 def test_memory_does_not_grow_with_the_paths():
     def bytes_of(paths):
         inputs, plan = prepared(paths)
-        return engine._price.lower(inputs, plan=plan).compile().memory_analysis().temp_size_in_bytes
+        return prices._price.lower(inputs, plan=plan).compile().memory_analysis().temp_size_in_bytes
 
     assert bytes_of(100_000_000) < bytes_of(1_000_000) + 1_000_000 < 64_000_000
 
