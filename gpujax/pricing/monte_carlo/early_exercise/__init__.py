@@ -8,7 +8,21 @@ mc.american(stock, put, key=1, paths=100_000, times=[0.02 * i for i in range(1, 
 """
 
 from gpujax.pricing.monte_carlo.early_exercise import bases
+from gpujax.pricing.monte_carlo.early_exercise.bounds import Bracket, american, american_greeks, bracket, lower_bound
+from gpujax.pricing.monte_carlo.early_exercise.dual import duality_gap, upper_bound
 from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
 
-__all__ = ["Policy", "bases", "exercised", "fit_policy"]
+__all__ = [
+    "Bracket",
+    "Policy",
+    "american",
+    "american_greeks",
+    "bases",
+    "bracket",
+    "duality_gap",
+    "exercised",
+    "fit_policy",
+    "lower_bound",
+    "upper_bound",
+]

@@ -56,6 +56,12 @@ class Basis:
     degree: int = 1
     family: str = "power"
 
+    @property
+    def of_prices(self) -> bool:
+        """Whether the variables are known to be functions of prices and exercise values alone."""
+        inner = self.variables.variables if isinstance(self.variables, _WithExercise) else self.variables
+        return inner in (_spots, _sorted_spots)
+
     def centred(self) -> bool:
         """Whether polynomials are of (x - mean) / deviation; Laguerre's, which live on x > 0, are of x / mean instead."""
         return self.family != "laguerre"

@@ -155,39 +155,38 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
 
     places = jax.tree.map(joined, lax.map(block, begins))
 
-    def seen(date: jax.Array, place: Place) -> tuple[jax.Array, Any, Seen]:
+    def regress(paid: jax.Array, at: tuple[jax.Array, Place]) -> tuple[jax.Array, Any]:
+        date, place = at
         now = look_at(process, place.state, date, times[date])
-        return *seen_at(payoff, now, place.state, place.account), now.discount
+        worth, seen = seen_at(payoff, now, place.state, place.account)
+        return _regress(basis, paid, worth, seen, now.discount, date == dates[-1])
 
-    def regress(paid: jax.Array, date_and_place: tuple[jax.Array, Place]) -> tuple[jax.Array, Any]:
-        return _regress(basis, paid, *seen(*date_and_place))
+    none = jnp.zeros(plan.samples, dtype)
+    paid, fitted = lax.scan(regress, none, (dates, places), reverse=True)
 
-    last, _, _ = seen(dates[-1], jax.tree.map(lambda x: x[-1], places))
-    paid, (coefficients, centre, inverse_scale, count) = lax.scan(
-        regress, jnp.maximum(last, 0), (dates[:-1], jax.tree.map(lambda x: x[:-1], places)), reverse=True
-    )
-
-    def placed(x: jax.Array, on_last: jax.Array, elsewhere: jax.Array) -> jax.Array:
+    def placed(x: jax.Array, elsewhere: Any) -> jax.Array:
         """From dates of exercise to times."""
-        whole = jnp.concatenate([x, on_last[None]])
-        return jnp.broadcast_to(elsewhere, (looks, *x.shape[1:])).at[dates].set(whole)
+        return jnp.full((looks, *x.shape[1:]), elsewhere, x.dtype).at[dates].set(x)
 
-    # On the last date waiting is worth nothing.
-    nothing = jnp.zeros(coefficients.shape[1:], dtype)
-    origin = jnp.zeros(centre.shape[1:], dtype)
+    coefficients, centre, inverse_scale, count = fitted
     wide = paid.astype(wide_dtype())
     deviation = jnp.sqrt(jnp.sum((wide - jnp.mean(wide)) ** 2) / max(wide.size - 1, 1))
     return {
-        "coefficients": placed(coefficients, nothing, nothing.at[0].set(jnp.inf)),
-        "centre": placed(centre, origin, origin),
-        "inverse_scale": placed(inverse_scale, jnp.ones_like(origin), jnp.ones_like(origin)),
-        "in_the_money": placed(count, jnp.sum(last > 0, dtype=jnp.int32), jnp.zeros((), jnp.int32)),
+        "coefficients": placed(coefficients, 0).at[:, 0].set(placed(coefficients[:, 0], jnp.inf)),
+        "centre": placed(centre, 0),
+        "inverse_scale": placed(inverse_scale, 1),
+        "in_the_money": placed(count, 0),
         "in_sample": (jnp.mean(wide), deviation / np.sqrt(wide.size)),
     }
 
 
-def _regress(basis: Basis, paid: jax.Array, worth: jax.Array, seen: Seen, discount: jax.Array) -> tuple[jax.Array, Any]:
-    """One date: the present value that each path earns from here on, and the fit."""
+def _regress(
+    basis: Basis, paid: jax.Array, worth: jax.Array, seen: Seen, discount: jax.Array, last: jax.Array
+) -> tuple[jax.Array, Any]:
+    """One date: the present value that each path earns from here on, and the fit.
+
+    On the last date nothing is earned later, so that the fit is zero, as it should be.
+    """
     dtype, used = paid.dtype, worth > 0
     variables = variables_of(basis, seen)
     scales = [_scale(basis, x, used) for x in variables]
@@ -197,7 +196,8 @@ def _regress(basis: Basis, paid: jax.Array, worth: jax.Array, seen: Seen, discou
     count = jnp.sum(used, dtype=jnp.int32)
     # So few paths say nothing about the value of waiting, and as few can lose by it.
     enough = count > 2 * len(columns)
-    coefficients = jnp.where(enough, coefficients, jnp.zeros_like(coefficients).at[0].set(jnp.inf))
+    never = jnp.zeros_like(coefficients).at[0].set(jnp.where(last, 0, jnp.inf).astype(dtype))
+    coefficients = jnp.where(enough, coefficients, never)
     stops = used & (seen.exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
     return jnp.where(stops, worth, paid), (coefficients, centre, inverse_scale, count)
 

@@ -111,16 +111,19 @@ class _Exercised:
         return self.payoff.start(plain), jnp.zeros(paths.shape[-1:], paths.dtype)
 
     def update(self, account, now):
-        held, paid = account
-        plain, state = _unpacked(now)
-        held = self.payoff.update(held, plain)
-        if self.every:
-            return held, self._paid(held, paid, plain, state)
-        possible = jnp.isfinite(self.coefficients[plain.index, 0])
-        return held, lax.cond(possible, lambda: self._paid(held, paid, plain, state), lambda: paid)
+        return self.moved(account, *_unpacked(now))
 
     def value(self, account, last):
         return account[1]
+
+    def moved(self, account: Any, now: Observation, state: Any) -> Any:
+        """The account after one more time, where the state is given."""
+        held, paid = account
+        held = self.payoff.update(held, now)
+        if self.every:
+            return held, self._paid(held, paid, now, state)
+        possible = jnp.isfinite(self.coefficients[now.index, 0])
+        return held, lax.cond(possible, lambda: self._paid(held, paid, now, state), lambda: paid)
 
     def decide(self, held: Any, now: Observation, state: Any) -> tuple[jax.Array, jax.Array]:
         """Whether to exercise, and the present value of that."""
@@ -134,7 +137,8 @@ class _Exercised:
         stops, worth = self.decide(held, now, state)
         # Times in float32 agree to seven digits.
         same = jnp.abs(now.time - self.times[now.index]) <= 1e-6 * now.time
-        return jnp.where(same, jnp.where(stops & (paid == 0), worth, paid), jnp.full_like(paid, jnp.nan))
+        known = jnp.where(same, 1.0, jnp.nan).astype(paid.dtype)
+        return jnp.where(stops & (paid == 0), known * worth, paid)
 
 
 def variables_of(basis: Basis, seen: Seen, expected: int | None = None) -> list[jax.Array]:
@@ -207,7 +211,7 @@ class Showing:
 
     def __getattr__(self, name: str) -> Any:
         # Members that a process need not have; those that it has not are missing here too.
-        if name in ("uniforms", "dates", "prepare"):
+        if name in ("uniforms", "dates", "noise", "prepare"):
             return getattr(self.process, name)
         raise AttributeError(name)
 

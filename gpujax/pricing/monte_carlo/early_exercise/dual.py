@@ -1,0 +1,191 @@
+r"""How much a policy may lose: the dual upper bound of Andersen and Broadie, by simulations within a simulation.
+
+For every martingale $\pi$ that starts from a lower bound $L_0$ the value is at most $L_0 + E \max_k (h_k - \pi_k)$, where $h_k$ is
+what exercise pays on date k; and the value itself for the best martingale (Rogers 2002, Haugh and Kogan 2004). A policy gives one:
+with $Q_k$ what it earns after date k, and $L_k$ what it earns from date k on, which is $h_k$ where it exercises and $Q_k$ elsewhere,
+
+$$ \pi_k = \pi_{k-1} + L_k - Q_{k-1}. $$
+
+$Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are independent of each other and
+unbiased, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that falls like
+1 / inner_paths.
+
+A date where the policy goes on and exercise pays nothing cannot hold the maximum: there $h_k - \pi_k$ is below its value on the next
+date that the policy exercises on. Such dates are left out, and their noise with them (Andersen and Broadie 2004, section 4).
+
+Source: L. Andersen and M. Broadie, "Primal-Dual Simulation Algorithm for Pricing Multidimensional American Options", Management
+Science 50 (2004), 1222-1234, equations 10 to 14; L. C. G. Rogers, "Monte Carlo valuation of American options", Mathematical Finance
+12 (2002), 271-286; M. B. Haugh and L. Kogan, "Pricing American Options: A Duality Approach", Operations Research 52 (2004), 258-270.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gpujax.errors import InputError, InputTypeError
+from gpujax.numerics.random import threefry
+from gpujax.pricing.monte_carlo.arguments import MOST_PATHS, check_process, float_dtype, make_grid, path_count
+from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks
+from gpujax.pricing.monte_carlo.early_exercise.fit import stream
+from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, look_at, record
+from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of
+from gpujax.pricing.monte_carlo.methods import PseudoRandom
+from gpujax.pricing.monte_carlo.parameters import as_dtype
+from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff
+from gpujax.pricing.monte_carlo.process import Process
+from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
+
+__all__ = ["duality_gap", "upper_bound"]
+
+# Inner paths that are simulated together.
+_TOGETHER = 1 << 15
+
+
+def duality_gap(
+    policy: Policy,
+    process: Process,
+    payoff: Payoff,
+    *,
+    key: Any,
+    outer_paths: int = 1024,
+    inner_paths: int = 256,
+    dtype: Any = None,
+    max_step: float | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Estimate:
+    """By how much the dual upper bound lies above what the policy earns; it bounds what the policy loses.
+
+    Arguments:
+        policy: from `fit_policy`.
+        process, payoff: as for `fit_policy`. The process may not need the noise of whole paths (`prepare`).
+        key: an integer seed, or a key of `jax.random`; the paths are other ones than those of `fit_policy` and `price` for it.
+        outer_paths: how many gaps the estimate is a mean of.
+        inner_paths: from each outer path on each date, a multiple of four: they come in antithetic pairs, two at a time. Their noise
+            makes the gap too large, by an amount that falls like 1 / inner_paths.
+        dtype, max_step, devices: as for `price`.
+
+    Returns: `Estimate(value, standard_error, paths)`, never below zero but for noise.
+
+    The cost is that of outer_paths * inner_paths * dates / 2 paths.
+
+    Raises: InputError for inner paths that are no multiple of 4, fewer than 2 outer ones, and more than 2^32 of both together; InputTypeError for a
+        process that prepares its noise.
+    """
+    check_process(process)
+    outer_paths, inner_paths = path_count(outer_paths, "outer_paths"), path_count(inner_paths, "inner_paths")
+    if outer_paths < 2:
+        raise InputError(f"outer_paths: {outer_paths}; expected at least 2, for the error comes from their differences")
+    if inner_paths % 4:
+        raise InputError(f"inner_paths: {inner_paths}; expected a multiple of 4, for they come in two antithetic pairs")
+    if outer_paths * inner_paths > MOST_PATHS:
+        raise InputError(f"inner_paths: {inner_paths} for each of {outer_paths}; expected at most {MOST_PATHS} together")
+    if hasattr(process, "prepare"):
+        raise InputTypeError(
+            f"process: {type(process).__name__} makes the noise of whole paths at once, so that no path can be continued from "
+            "a date; there is only its lower_bound"
+        )
+    grid = make_grid(policy.times, process, float_dtype(dtype), max_step)
+    right = exercised(payoff, policy)
+    right.check(grid.seen)
+    inputs = make_inputs(process, [right], key, grid)._replace(key=stream(key, 2))
+    most = max(1, _TOGETHER // inner_paths)
+    plan = make_plan(process, PseudoRandom(), outer_paths, grid, inputs, devices=devices, most=most)
+    ends = np.arange(grid.seen) if grid.looks is None else np.flatnonzero(np.asarray(grid.looks))
+    dates = np.asarray(policy.exercise_at)
+    found = _gap(
+        inputs, stream(key, 3), np.asarray(dates, np.int32), np.asarray(ends[dates], np.int32), plan=plan, inner=inner_paths
+    )
+    return Estimate(*found, outer_paths)
+
+
+def upper_bound(lower: Estimate, gap: Estimate) -> Estimate:
+    """The upper bound of the value that belongs to a lower bound and the gap above it, which come from independent paths.
+
+    Arguments:
+        lower: from `lower_bound`.
+        gap: from `duality_gap` with the same policy.
+
+    >>> upper_bound(Estimate(10.0, 0.03, 1000), Estimate(0.1, 0.04, 500))
+    Estimate(value=10.1, standard_error=Array(0.05, dtype=float64), paths=500)
+    """
+    return Estimate(lower.value + gap.value, jnp.hypot(lower.standard_error, gap.standard_error), gap.paths)
+
+
+@functools.partial(jax.jit, static_argnames=("plan", "inner"))
+def _gap(
+    inputs: Inputs, inner_key: Any, dates: jax.Array, ends: jax.Array, *, plan: Plan, inner: int
+) -> tuple[jax.Array, jax.Array]:
+    dtype = inputs.times.dtype
+
+    def sampler(all_inputs: Any, path: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+        inputs, inner_key, dates, ends = all_inputs
+        process, right = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
+        inputs = inputs._replace(process=process)
+        numbers = numbers_of(inputs, plan, path)
+        places = record(process, right.payoff, numbers, path, inputs.times, inputs.looks, dates)
+        # Every outer path's inner ones are counted by themselves, whatever the block. One draw serves four: a pair of normal
+        # numbers and its mirror images.
+        draws = path[:, None] * jnp.uint32(inner // 4) + jnp.arange(inner // 4, dtype=jnp.uint32)[None, :]
+
+        def climb(carry: Any, at: Any) -> tuple[Any, None]:
+            martingale, after, highest = carry
+            date, end, place = at
+            now = look_at(process, place.state, date, inputs.times[end])
+            stops, worth = right.decide(place.account, now, place.state)
+            worth = jnp.maximum(worth, 0)
+            next_after = _earned_after(inputs, right, inner_key, plan, draws, place, date, end)
+            martingale = martingale + jnp.where(stops, worth, next_after) - after
+            possible = stops | (worth > 0) | (date == dates[-1])
+            highest = jnp.where(possible, jnp.maximum(highest, worth - martingale), highest)
+            return (martingale, next_after, highest), None
+
+        # What the policy earns altogether is left out: the martingale starts from it, and takes it off in its first step.
+        zero = jnp.zeros(path.shape, dtype)
+        start = (zero, zero, jnp.full_like(zero, -jnp.inf))
+        return [lax.scan(climb, start, (dates, ends, places))[0][2]], []
+
+    parts = moments_of_blocks(sampler, (inputs, inner_key, dates, ends), plan)
+    value, error = estimates(combine(parts), jnp.zeros(0, parts.mean.dtype))
+    return value[0], error[0]
+
+
+def _earned_after(
+    inputs: Inputs, right: Any, inner_key: Any, plan: Plan, draws: jax.Array, place: Place, date: jax.Array, end: jax.Array
+) -> jax.Array:
+    """What the policy earns after a date, the end of the step `end`, from inner paths that begin where the outer ones are."""
+    times, looks, process = inputs.times, inputs.looks, inputs.process
+    outer, quarter = draws.shape
+    count, normals = times.shape[0], plan.layout.normals
+    seen = jnp.arange(count, dtype=jnp.int32) if looks is None else jnp.cumsum(looks, dtype=jnp.int32) - 1
+    key = threefry(inner_key, (date.astype(jnp.uint32), jnp.uint32(0)))
+    draw = plan.method.numbers(key, draws.reshape(-1), 0, plan.layout, times.dtype, None)
+
+    def spread(x: jax.Array) -> jax.Array:
+        wide = jnp.broadcast_to(x[..., None, :, None], (*x.shape[:-1], 4, outer, quarter))
+        return wide.reshape(*x.shape[:-1], 4 * outer * quarter)
+
+    def four(z: jax.Array, normal: bool) -> jax.Array:
+        mirrored = [-z.real, -z.imag] if normal else [1 - z.real, 1 - z.imag]
+        return jnp.concatenate([z.real, z.imag, *mirrored])
+
+    def step(k: jax.Array, loop: Any) -> Any:
+        state, carry, ahead = loop
+        numbers = tuple(four(z, i < normals) for i, z in enumerate(ahead))
+        state = process.advance(state, times[k - 1], times[k] - times[k - 1], numbers)
+
+        def look() -> Any:
+            return right.moved(carry, look_at(process, state, seen[k], times[k]), state)
+
+        carry = look() if looks is None else lax.cond(looks[k], look, lambda: carry)
+        return state, carry, draw(k + 1)
+
+    state, account = jax.tree.map(spread, (place.state, place.account))
+    paid = jnp.zeros(4 * outer * quarter, times.dtype)
+    _, (_, paid), _ = lax.fori_loop(end + 1, count, step, (state, (account, paid), draw(end + 1)))
+    return jnp.mean(paid.reshape(4, outer, quarter), axis=(0, 2))
