@@ -1,11 +1,14 @@
 """Processes: dynamics of one price or several, each a pytree of its parameters."""
 
+from gpujax.pricing.monte_carlo.local_variance import LocalVariance, dupire, dupire_variance, total_variance
+from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.process import CustomProcess, Process
 from gpujax.pricing.monte_carlo.processes.bootstrap import BlockBootstrap
 from gpujax.pricing.monte_carlo.processes.geometric import CorrelatedGeometricBrownianMotion, GeometricBrownianMotion
 from gpujax.pricing.monte_carlo.processes.heston import Heston
 from gpujax.pricing.monte_carlo.processes.jumps import Bates, Kou, Merton
 from gpujax.pricing.monte_carlo.processes.levy import NormalInverseGaussian, VarianceGamma
+from gpujax.pricing.monte_carlo.processes.local_volatility import LocalVolatility
 from gpujax.pricing.monte_carlo.processes.mean_reverting import OrnsteinUhlenbeck, Schwartz
 from gpujax.pricing.monte_carlo.processes.multi_heston import CorrelatedHeston
 from gpujax.pricing.monte_carlo.processes.rough_bergomi import RoughBergomi
@@ -24,6 +27,8 @@ __all__ = [
     "Heston",
     "HullWhite",
     "Kou",
+    "LocalVariance",
+    "LocalVolatility",
     "Merton",
     "NormalInverseGaussian",
     "OrnsteinUhlenbeck",
@@ -33,4 +38,8 @@ __all__ = [
     "Schwartz",
     "VarianceGamma",
     "Vasicek",
+    "dupire",
+    "dupire_variance",
+    "parameters",
+    "total_variance",
 ]
