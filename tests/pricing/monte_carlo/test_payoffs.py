@@ -1,16 +1,18 @@
-"""Payoffs against closed forms, published values and plain NumPy on whole paths."""
-
-import csv
+"""Plain payoffs against closed forms and NumPy on whole paths; and what payoffs refuse."""
 
 import numpy as np
 import pytest
 
-from gpujax.errors import InputError
-from gpujax.pricing import black_scholes, digital
+from gpujax.errors import InputError, InputTypeError
+from gpujax.pricing import digital, geometric_asian
 from gpujax.pricing import monte_carlo as mc
+from gpujax.pricing.monte_carlo.payoffs.payoff import check_looks
 
 MARKET = {"spot": 100.0, "volatility": 0.25, "rate": 0.05, "dividend_yield": 0.01}
 STOCK = mc.processes.GeometricBrownianMotion(**MARKET)
+TWO = mc.processes.CorrelatedGeometricBrownianMotion(
+    spot=np.array([1.0, 1.0]), volatility=np.array([0.2, 0.3]), correlation=np.eye(2)
+)
 TIMES = np.linspace(0.1, 1.0, 10)
 PATHS = 20_000
 DISCOUNT = np.exp(-0.05)
@@ -96,65 +98,136 @@ def test_digitals_against_the_closed_form(within):
     within(got["asset"], digital.asset_or_nothing(**option, is_call=False))
 
 
-def test_geometric_asian_against_its_closed_form(within):
-    """The logarithm of the average is normal: A. Kemna and A. Vorst, Journal of Banking and Finance 14 (1990), 113-129."""
-    n = len(TIMES)
-    drift = 0.05 - 0.01 - 0.5 * 0.25**2
-    mean = np.log(100) + drift * TIMES.mean()
-    variance = 0.25**2 * np.minimum.outer(TIMES, TIMES).sum() / n**2
-    forward = np.exp(mean + variance / 2)
-    exact = black_scholes.price(
-        spot=forward * DISCOUNT, strike=100.0, expiry=1.0, volatility=np.sqrt(variance), rate=0.05
-    )
-    payoff = mc.payoffs.asian(strike=100.0, average="geometric")
-    within(mc.price(STOCK, payoff, key=3, paths=200_000, times=TIMES), exact)
-
-
-@pytest.mark.shared_data
-def test_arithmetic_asians_of_levy(shared, within):
-    """Discrete averages that start at once, from the table of Levy (1997); its own accuracy is 2e-3."""
-    with open(shared / "refvalues" / "asian_arith_discrete_levy1997.csv", newline="") as file:
-        rows = [
-            row
-            for row in csv.DictReader(line for line in file if not line.startswith("#"))
-            if float(row["first_fixing_t"]) > 0 and int(row["fixings"]) in (4, 12)
-        ]
-    assert len(rows) >= 4
-    for row in rows:
-        count, first, length = int(row["fixings"]), float(row["first_fixing_t"]), float(row["length"])
-        times = first + np.arange(count) * length / (count - 1)
-        process = mc.processes.GeometricBrownianMotion(
-            spot=float(row["spot"]), volatility=float(row["vol"]), rate=float(row["r"]), dividend_yield=float(row["q"])
+def test_geometric_asians_against_their_closed_form(within):
+    payoffs = {
+        (is_call, from_start): mc.payoffs.asian(
+            strike=100.0, average="geometric", is_call=is_call, from_start=from_start
         )
-        payoff = mc.payoffs.asian(strike=float(row["strike"]), is_call=row["type"] == "Call")
-        within(mc.price(process, payoff, key=4, paths=100_000, times=times), float(row["value"]), bias=3e-3)
+        for is_call in (True, False)
+        for from_start in (True, False)
+    }
+    found = mc.price(STOCK, payoffs, key=3, paths=100_000, times=TIMES)
+    for (is_call, from_start), estimate in found.items():
+        exact = geometric_asian.price(**MARKET, strike=100.0, times=TIMES, is_call=is_call, from_start=from_start)
+        within(estimate, exact)
 
 
-@pytest.mark.shared_data
-def test_continuous_barriers_of_haug(shared, within):
-    """Continuously watched barriers from a few steps: the bridge leaves no bias."""
-    with open(shared / "refvalues" / "barrier_haug.csv", newline="") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    kinds = {"DownOut": "down-and-out", "UpOut": "up-and-out", "DownIn": "down-and-in", "UpIn": "up-and-in"}
-    # The rebate of a knock-out is paid there when the barrier is hit, here at the end.
-    european = [row for row in rows if row["exercise"] == "european"]
-    chosen = [row for row in european if row["barrier_type"].endswith("In") or float(row["rebate"]) == 0][::5]
-    assert len(chosen) >= 4
-    for row in chosen:
-        volatility, expiry = float(row["vol"]), float(row["t"])
-        process = mc.processes.GeometricBrownianMotion(
-            spot=float(row["spot"]), volatility=volatility, rate=float(row["r"]), dividend_yield=float(row["q"])
-        )
-        payoff = mc.payoffs.barrier(
-            strike=float(row["strike"]), level=float(row["barrier"]), kind=kinds[row["barrier_type"]],
-            is_call=row["type"] == "Call", rebate=float(row["rebate"]), volatility=volatility,
-        )  # fmt: skip
-        price = mc.price(process, payoff, key=6, paths=100_000, times=np.linspace(expiry / 4, expiry, 4))
-        within(price, float(row["value"]), bias=1e-4)
+def test_looks_of_dates():
+    times = np.arange(1, 253) / 252
+    assert mc.payoffs.looks(times, [1 / 12, 0.25, 1.0]) == (20, 62, 251)
+    assert mc.payoffs.looks(1.0, 1.0) == (0,)
+    with pytest.raises(InputError, match=r"dates: 0.3 is none of the times; the nearest is 0.301587"):
+        mc.payoffs.looks(times, [0.25, 0.3])
+    with pytest.raises(InputError, match=r"dates: \(62, 62\); expected increasing numbers"):
+        mc.payoffs.looks(times, [0.25, 0.25])
+    with pytest.raises(InputError, match=r"times: .*; expected increasing numbers of years"):
+        mc.payoffs.looks([0.5, np.nan], 0.5)
 
 
-def test_unknown_kinds_are_named():
-    with pytest.raises(InputError, match="kind: 'sideways'; expected one of up-and-out"):
-        mc.payoffs.barrier(strike=1.0, level=1.0, kind="sideways")
-    with pytest.raises(InputError, match="average: 'harmonic'; expected 'arithmetic' or 'geometric'"):
-        mc.payoffs.asian(strike=1.0, average="harmonic")
+NOTE = {"autocall_level": 1.0, "coupon": 0.1, "coupon_barrier": 0.8, "protection_barrier": 0.6}
+REFUSED = {
+    "kind": (lambda: mc.payoffs.barrier(strike=1.0, level=1.0, kind="sideways"), "kind: 'sideways'; expected 'up-and-out',"),
+    "average": (
+        lambda: mc.payoffs.asian(strike=1.0, average="harmonic"),
+        "average: 'harmonic'; expected 'arithmetic' or 'geometric'",
+    ),
+    "settlement": (
+        lambda: mc.payoffs.target_redemption(strike=1.0, target=1.0, settlement="half"),
+        "settlement: 'half'; expected 'full', 'partial' or 'none'",
+    ),
+    "target": (lambda: mc.payoffs.target_redemption(strike=1.0, target=0.0), "target: 0.0; expected numbers > 0"),
+    "leverage": (
+        lambda: mc.payoffs.target_redemption(strike=1.0, target=1.0, leverage=-1.0),
+        "leverage: -1.0; expected numbers >= 0",
+    ),
+    "local": (
+        lambda: mc.payoffs.cliquet(local_floor=0.1, local_cap=0.05),
+        "local_floor: 0.1 is above local_cap, 0.05",
+    ),
+    "global": (lambda: mc.payoffs.cliquet(global_floor=0.1, global_cap=0.0), "global_floor: 0.1 is above global_cap"),
+    "fraction": (lambda: mc.payoffs.forward_start(set_at=1, fraction=-1.0), "fraction: -1.0; expected numbers >= 0"),
+    "set_at": (lambda: mc.payoffs.forward_start(set_at=0.5), "set_at: 0.5; expected numbers of simulated times"),
+    "nan": (lambda: mc.payoffs.european(strike=np.nan), "strike: nan; expected numbers"),
+    "text": (lambda: mc.payoffs.european(strike="100"), "strike: '100'; expected real numbers"),
+    "list of text": (lambda: mc.payoffs.european(strike=["1", 2.0]), "strike: .*; expected real numbers"),
+    "flag": (lambda: mc.payoffs.lookback(is_call=np.array([True, False])), "is_call: .*; expected True or False"),
+    "looks": (lambda: mc.payoffs.at((3, 1), mc.payoffs.european(strike=1.0)), r"looks: \(3, 1\); expected increasing"),
+    "before": (lambda: mc.payoffs.at((-1, 1), mc.payoffs.european(strike=1.0)), r"looks: \(-1, 1\); expected increasing"),
+    "no looks": (lambda: mc.payoffs.at((), mc.payoffs.european(strike=1.0)), r"looks: \(\); expected numbers"),
+    "periods": (
+        lambda: mc.payoffs.variance_swap(strike=0.04, periods_per_year=0),
+        "periods_per_year: 0; expected numbers > 0",
+    ),
+    "variance": (lambda: mc.payoffs.volatility_swap(strike=-0.2), "strike: -0.2; expected numbers >= 0"),
+    "levels": (
+        lambda: mc.payoffs.autocallable(**{**NOTE, "autocall_level": (1.0, 0.9)}, observations=(0, 1, 2)),
+        "autocall_level: 2 numbers; expected one or 3",
+    ),
+    "levels alone": (
+        lambda: mc.payoffs.autocallable(**{**NOTE, "coupon": (0.1, 0.2)}),
+        "coupon: 2 numbers; expected one number, or observations",
+    ),
+    "initial": (lambda: mc.payoffs.autocallable(**NOTE, initial=0.0), "initial: 0.0; expected numbers > 0"),
+    "protection": (
+        lambda: mc.payoffs.autocallable(**NOTE, protection="bermudan"),
+        "protection: 'bermudan'; expected 'european' or 'american'",
+    ),
+    "level": (
+        lambda: mc.payoffs.barrier(strike=1.0, level=-1.0, kind="up-and-in", volatility=0.2),
+        "level: -1.0; expected numbers > 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_terms_that_no_contract_has_are_named(name):
+    make, message = REFUSED[name]
+    with pytest.raises((InputError, InputTypeError), match=message):
+        make()
+
+
+ONE_PRICE = {
+    "european": mc.payoffs.european(strike=1.0),
+    "asian": mc.payoffs.asian(strike=1.0),
+    "barrier": mc.payoffs.barrier(strike=1.0, level=2.0, kind="up-and-out"),
+    "watched": mc.payoffs.barrier(strike=1.0, level=2.0, kind="up-and-out", volatility=0.2),
+    "lookback": mc.payoffs.lookback(),
+    "cliquet": mc.payoffs.cliquet(),
+    "forward_start": mc.payoffs.forward_start(set_at=0),
+    "variance_swap": mc.payoffs.variance_swap(strike=0.0),
+    "target_redemption": mc.payoffs.at((0,), mc.payoffs.target_redemption(strike=1.0, target=1.0)),
+}
+
+
+@pytest.mark.parametrize("name", ONE_PRICE)
+def test_a_payoff_of_one_price_refuses_several(name):
+    with pytest.raises(InputError, match="payoff: written on one price, but the process shows 2; choose or combine"):
+        mc.price(TWO, ONE_PRICE[name], key=1, paths=10, times=1.0)
+
+
+def test_payoffs_of_several_prices_refuse_others():
+    for process, payoff, message in (
+        (STOCK, mc.payoffs.worst_of(strike=1.0), "payoff: written on at least 2 prices, but the process shows 1"),
+        (STOCK, mc.payoffs.spread(), "payoff: written on at least 2 prices, but the process shows 1"),
+        (TWO, mc.payoffs.basket(strike=1.0, weights=(0.2, 0.3, 0.5)), "weights: 3; expected 2, one for each asset"),
+        (TWO, mc.payoffs.autocallable(**NOTE, initial=1.0), "initial: 1 prices; expected 2, one for each asset"),
+    ):
+        with pytest.raises(InputError, match=message):
+            mc.price(process, payoff, key=1, paths=10, times=1.0)
+
+
+def test_fewer_times_than_a_payoff_needs_are_refused():
+    late = mc.payoffs.forward_start(set_at=5)
+    path = mc.payoffs.of_path(lambda path: path[-1], times=3)
+    for payoff, times, message in (
+        (late, 5, "set_at: 5; expected at most 4, the last of 5 simulated times"),
+        (mc.payoffs.on(abs, late), 2, "set_at: 5; expected at most 1"),
+        (mc.payoffs.at((1, 6), mc.payoffs.lookback()), 6, "looks: 6; expected at most 5"),
+        (mc.payoffs.at((1, 2), late), 9, "set_at: 5; expected at most 1"),
+        (mc.payoffs.autocallable(**NOTE, observations=(2, 7)), 7, "observations: 7; expected at most 6"),
+        (path, 4, "times: 3 in of_path, but 4 are simulated"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_looks(payoff, times)
+    for payoff, times in ((late, 6), (path, 3), (mc.payoffs.at((1, 2, 8), path), 9), (mc.payoffs.lookback(), 1)):
+        check_looks(payoff, times)

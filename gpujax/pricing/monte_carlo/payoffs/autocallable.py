@@ -27,7 +27,7 @@ from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.payoffs.checks import check_choice, check_flags, check_numbers, check_width, places
 from gpujax.pricing.monte_carlo.payoffs.observed import check_last, place
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, prices
-from gpujax.pricing.monte_carlo.payoffs.smoothing import below
+from gpujax.pricing.monte_carlo.payoffs.smoothing import below, settled
 
 __all__ = ["autocallable"]
 
@@ -59,7 +59,10 @@ class _Autocallable:
         reference = spots if self.initial is None else ()
         one = jnp.ones_like(spots[0])
         alive, due, paid = one, jnp.zeros_like(one), jnp.zeros_like(one)
-        return reference, alive, due, paid, self._worst(spots, reference) if self.protection == "american" else ()
+        lowest: Any = ()
+        if self.protection == "american":
+            lowest = settled(1 - below(self._worst(spots, reference), self.protection_barrier, None), up=False)
+        return reference, alive, due, paid, lowest
 
     def update(self, account, now):
         reference, alive, due, paid, lowest = account

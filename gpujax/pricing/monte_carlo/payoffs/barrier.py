@@ -21,7 +21,7 @@ from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.payoffs.checks import check_choice, check_flags, check_numbers, check_width
 from gpujax.pricing.monte_carlo.payoffs.european import exercise
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, one_price
-from gpujax.pricing.monte_carlo.payoffs.smoothing import above, below
+from gpujax.pricing.monte_carlo.payoffs.smoothing import above, below, settled
 
 __all__ = ["barrier"]
 
@@ -30,7 +30,7 @@ Kind = Literal["up-and-out", "up-and-in", "down-and-out", "down-and-in"]
 
 @parameters(static=("kind", "is_call"))
 class _Barrier:
-    """Watched at the simulated times: the account is the highest or lowest price."""
+    """Watched at the simulated times: the account is the highest or lowest price after time zero."""
 
     strike: Any
     level: Any
@@ -40,7 +40,8 @@ class _Barrier:
     is_call: bool
 
     def start(self, now):
-        return one_price(now.spot)
+        up = self.kind.startswith("up")
+        return settled((below if up else above)(one_price(now.spot), self.level, None), up)
 
     def update(self, account, now):
         return (jnp.maximum if self.kind.startswith("up") else jnp.minimum)(account, now.spot)
@@ -110,7 +111,7 @@ def barrier(
         smoothing: w, from 0 to 1, where the barrier is watched at the simulated times: the jump at H becomes a ramp of the
             highest or lowest price, from H (1 - w/2) to H (1 + w/2). Pathwise Greeks miss a jump; with the ramp they are
             right but for O(w²), as is the value, once w is small against the price's moves between two times (see
-            `payoffs.smoothing`). 0 leaves the jump.
+            `payoffs.smoothing`). At time zero the barrier stays sharp. 0 leaves the jump.
 
     Raises: InputError, InputTypeError with the name of the argument.
 

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["above", "below"]
+__all__ = ["above", "below", "settled"]
 
 
 def above(x: jax.Array, level: Any, width: Any) -> jax.Array:
@@ -25,6 +25,16 @@ def above(x: jax.Array, level: Any, width: Any) -> jax.Array:
     if width is None:
         return (x > level).astype(x.dtype)
     return jnp.clip((x - level) / width + 0.5, 0, 1)
+
+
+def settled(alive: jax.Array, up: bool) -> jax.Array:
+    """What a running highest (or lowest) price begins with if time zero is no matter of degree.
+
+    The price then is one number, not a density, and a ramp over it would be biased to the first order. So the extreme begins
+    out of reach of any level: on the side where every later price replaces it, or on that where none does.
+    """
+    far = jnp.full_like(alive, 1e30)
+    return jnp.where((alive > 0) == up, -far, far)
 
 
 def below(x: jax.Array, level: Any, width: Any) -> jax.Array:
