@@ -92,12 +92,13 @@ def polynomial(
     Arguments:
         degree: at least 1; of d variables there are (d + degree)! / (d! degree!) regressors, the constant counted.
         of: "spot", the prices that the process shows; "sorted", these from the highest to the lowest, for options on the best or
-            the worst of several alike assets; "state", all that the process keeps, so that a random variance counts; or a function of
-            what is `Seen` that gives a sequence of arrays `[paths]`. Define it once: every new function compiles anew.
+            the worst of several alike assets; "state", all that the process keeps, so that a random variance counts; or a
+            function of what is `Seen` that gives a sequence of arrays `[paths]`. Define it once: every new function compiles
+            anew.
         family: "power", "hermite", "chebyshev", which differ by rounding only; "laguerre", weighted by e^(-x/2) as Longstaff
             and Schwartz do, for variables > 0.
-        exercise: whether what exercise pays is one more variable. It adds nothing where it is a linear function of the others in the
-            money.
+        exercise: whether what exercise pays is one more variable. It adds nothing where it is a linear function of the others
+            in the money.
 
     Raises: InputError for a degree below 1 or an unknown name.
 

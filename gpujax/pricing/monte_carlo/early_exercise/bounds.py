@@ -12,9 +12,9 @@ from gpujax.pricing.monte_carlo.controls import Control
 from gpujax.pricing.monte_carlo.early_exercise.dual import duality_gap, upper_bound
 from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, Showing, Shown, exercised
-from gpujax.pricing.monte_carlo.prices import price
 from gpujax.pricing.monte_carlo.parameters import parameter
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, on
+from gpujax.pricing.monte_carlo.prices import price
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.sensitivities import greeks
 from gpujax.pricing.monte_carlo.statistics import Estimate
@@ -186,7 +186,8 @@ def bracket(
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
     >>> put = mc.payoffs.european(strike=40.0, is_call=False)
-    >>> found = bracket(stock, put, key=1, paths=20_000, times=[0.5, 1.0], policy_paths=2048, outer_paths=256, inner_paths=64)
+    >>> found = bracket(stock, put, key=1, paths=20_000, times=[0.25, 0.5, 0.75, 1.0], policy_paths=2048,
+    ...                 outer_paths=128, inner_paths=64)
     >>> bool(found.lower.value < found.upper.value < found.lower.value + 0.1)
     True
     """

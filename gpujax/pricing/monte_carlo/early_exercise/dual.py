@@ -1,21 +1,23 @@
 r"""How much a policy may lose: the dual upper bound of Andersen and Broadie, by simulations within a simulation.
 
-For every martingale $\pi$ that starts from a lower bound $L_0$ the value is at most $L_0 + E \max_k (h_k - \pi_k)$, where $h_k$ is
-what exercise pays on date k; and the value itself for the best martingale (Rogers 2002, Haugh and Kogan 2004). A policy gives one:
-with $Q_k$ what it earns after date k, and $L_k$ what it earns from date k on, which is $h_k$ where it exercises and $Q_k$ elsewhere,
+For every martingale $\pi$ that starts from a lower bound $L_0$ the value is at most $L_0 + E \max_k (h_k - \pi_k)$, where $h_k$
+is what exercise pays on date k; and it is the value itself for the best martingale (Rogers 2002, Haugh and Kogan 2004). A policy
+gives one: with $Q_k$ what it earns after date k, and $L_k$ what it earns from date k on, which is $h_k$ where it exercises and
+$Q_k$ elsewhere,
 
 $$ \pi_k = \pi_{k-1} + L_k - Q_{k-1}. $$
 
-$Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are independent of each other and
-unbiased, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that falls like
-1 / inner_paths.
+$Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are unbiased and independent of
+those of other dates, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that
+falls like 1 / inner_paths.
 
-A date where the policy goes on and exercise pays nothing cannot hold the maximum: there $h_k - \pi_k$ is below its value on the next
-date that the policy exercises on. Such dates are left out, and their noise with them (Andersen and Broadie 2004, section 4).
+A date where the policy goes on and exercise pays nothing cannot hold the maximum: there $h_k - \pi_k$ is below its value on the
+next date that the policy exercises on, or on the last one. Such dates are left out, and their noise with them (Andersen and Broadie
+2004, section 4).
 
 Source: L. Andersen and M. Broadie, "Primal-Dual Simulation Algorithm for Pricing Multidimensional American Options", Management
-Science 50 (2004), 1222-1234, equations 10 to 14; L. C. G. Rogers, "Monte Carlo valuation of American options", Mathematical Finance
-12 (2002), 271-286; M. B. Haugh and L. Kogan, "Pricing American Options: A Duality Approach", Operations Research 52 (2004), 258-270.
+Science 50 (2004), 1222-1234; L. C. G. Rogers, "Monte Carlo valuation of American options", Mathematical Finance 12 (2002),
+271-286; M. B. Haugh and L. Kogan, "Pricing American Options: A Duality Approach", Operations Research 52 (2004), 258-270.
 """
 
 import functools
@@ -33,8 +35,8 @@ from gpujax.pricing.monte_carlo.arguments import MOST_PATHS, check_process, floa
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks
 from gpujax.pricing.monte_carlo.early_exercise.fit import stream
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
-from gpujax.pricing.monte_carlo.early_exercise.recording import Place, look_at, record
-from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, record
+from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff
@@ -66,16 +68,16 @@ def duality_gap(
         process, payoff: as for `fit_policy`. The process may not need the noise of whole paths (`prepare`).
         key: an integer seed, or a key of `jax.random`; the paths are other ones than those of `fit_policy` and `price` for it.
         outer_paths: how many gaps the estimate is a mean of.
-        inner_paths: from each outer path on each date, a multiple of four: they come in antithetic pairs, two at a time. Their noise
-            makes the gap too large, by an amount that falls like 1 / inner_paths.
+        inner_paths: from each outer path on each date, a multiple of four: they come in antithetic pairs, two at a time. Their
+            noise makes the gap too large, by an amount that falls like 1 / inner_paths.
         dtype, max_step, devices: as for `price`.
 
     Returns: `Estimate(value, standard_error, paths)`, never below zero but for noise.
 
     The cost is that of outer_paths * inner_paths * dates / 2 paths.
 
-    Raises: InputError for inner paths that are no multiple of 4, fewer than 2 outer ones, and more than 2^32 of both together; InputTypeError for a
-        process that prepares its noise.
+    Raises: InputError for inner paths that are no multiple of 4, fewer than 2 outer ones, and more than 2^32 of both together;
+        InputTypeError for a process that prepares its noise.
     """
     check_process(process)
     outer_paths, inner_paths = path_count(outer_paths, "outer_paths"), path_count(inner_paths, "inner_paths")
@@ -84,7 +86,9 @@ def duality_gap(
     if inner_paths % 4:
         raise InputError(f"inner_paths: {inner_paths}; expected a multiple of 4, for they come in two antithetic pairs")
     if outer_paths * inner_paths > MOST_PATHS:
-        raise InputError(f"inner_paths: {inner_paths} for each of {outer_paths}; expected at most {MOST_PATHS} together")
+        raise InputError(
+            f"inner_paths: {inner_paths} for each of {outer_paths}; expected at most {MOST_PATHS} together"
+        )
     if hasattr(process, "prepare"):
         raise InputTypeError(
             f"process: {type(process).__name__} makes the noise of whole paths at once, so that no path can be continued from "
@@ -99,7 +103,12 @@ def duality_gap(
     ends = np.arange(grid.seen) if grid.looks is None else np.flatnonzero(np.asarray(grid.looks))
     dates = np.asarray(policy.exercise_at)
     found = _gap(
-        inputs, stream(key, 3), np.asarray(dates, np.int32), np.asarray(ends[dates], np.int32), plan=plan, inner=inner_paths
+        inputs,
+        stream(key, 3),
+        np.asarray(dates, np.int32),
+        np.asarray(ends[dates], np.int32),
+        plan=plan,
+        inner=inner_paths,
     )
     return Estimate(*found, outer_paths)
 
@@ -111,8 +120,9 @@ def upper_bound(lower: Estimate, gap: Estimate) -> Estimate:
         lower: from `lower_bound`.
         gap: from `duality_gap` with the same policy.
 
-    >>> upper_bound(Estimate(10.0, 0.03, 1000), Estimate(0.1, 0.04, 500))
-    Estimate(value=10.1, standard_error=Array(0.05, dtype=float64), paths=500)
+    >>> found = upper_bound(Estimate(10.0, 0.03, 1000), Estimate(0.1, 0.04, 500))
+    >>> round(float(found.value), 3), round(float(found.standard_error), 3)
+    (10.1, 0.05)
     """
     return Estimate(lower.value + gap.value, jnp.hypot(lower.standard_error, gap.standard_error), gap.paths)
 
@@ -136,7 +146,7 @@ def _gap(
         def climb(carry: Any, at: Any) -> tuple[Any, None]:
             martingale, after, highest = carry
             date, end, place = at
-            now = look_at(process, place.state, date, inputs.times[end])
+            now = look(process, place.state, date, inputs.times[end])
             stops, worth = right.decide(place.account, now, place.state)
             worth = jnp.maximum(worth, 0)
             next_after = _earned_after(inputs, right, inner_key, plan, draws, place, date, end)
@@ -156,7 +166,14 @@ def _gap(
 
 
 def _earned_after(
-    inputs: Inputs, right: Any, inner_key: Any, plan: Plan, draws: jax.Array, place: Place, date: jax.Array, end: jax.Array
+    inputs: Inputs,
+    right: Any,
+    inner_key: Any,
+    plan: Plan,
+    draws: jax.Array,
+    place: Place,
+    date: jax.Array,
+    end: jax.Array,
 ) -> jax.Array:
     """What the policy earns after a date, the end of the step `end`, from inner paths that begin where the outer ones are."""
     times, looks, process = inputs.times, inputs.looks, inputs.process
@@ -179,10 +196,10 @@ def _earned_after(
         numbers = tuple(four(z, i < normals) for i, z in enumerate(ahead))
         state = process.advance(state, times[k - 1], times[k] - times[k - 1], numbers)
 
-        def look() -> Any:
-            return right.moved(carry, look_at(process, state, seen[k], times[k]), state)
+        def looked() -> Any:
+            return right.moved(carry, look(process, state, seen[k], times[k]), state)
 
-        carry = look() if looks is None else lax.cond(looks[k], look, lambda: carry)
+        carry = looked() if looks is None else lax.cond(looks[k], looked, lambda: carry)
         return state, carry, draw(k + 1)
 
     state, account = jax.tree.map(spread, (place.state, place.account))

@@ -23,9 +23,9 @@ from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, fl
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, variables_of
-from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, look_at, record, seen_at
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, record, seen_at
 from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
-from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of
+from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, check_looks
@@ -51,8 +51,8 @@ def fit_policy(
 
     Arguments:
         process: what moves, from `monte_carlo.processes`.
-        payoff: what exercise pays, as its `value` at each date: european(...), best_of(...), an asian(...) whose average runs up to
-            the date, on(...).
+        payoff: what exercise pays, as its `value` at each date: european(...), best_of(...), on(...), an asian(...) whose average
+            runs up to the date.
         key: an integer seed, or a key of `jax.random`. The paths are other ones than those that `price` makes of the same key.
         paths: how many the policy is fitted to. All their dates are in memory: paths * dates * (1 + variables) numbers.
         times: increasing, > 0, in years: what the payoff sees. Exercise now, at time zero, is not among the dates.
@@ -71,9 +71,9 @@ def fit_policy(
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
     >>> put = mc.payoffs.european(strike=40.0, is_call=False)
-    >>> policy = fit_policy(stock, put, key=1, paths=2048, times=[0.25, 0.5, 0.75, 1.0], exercise_at=[1, 3])
-    >>> policy.exercise_at, policy.coefficients.shape, bool(jnp.isinf(policy.coefficients[0, 0]))
-    ((1, 3), (4, 4), True)
+    >>> policy = fit_policy(stock, put, key=1, paths=2048, times=[0.25, 0.5, 0.75, 1.0])
+    >>> policy.exercise_at, policy.coefficients.shape, round(float(policy.in_sample.value), 1)
+    ((0, 1, 2, 3), (4, 4), 4.4)
     """
     check_process(process)
     check_payoff(payoff)
@@ -89,7 +89,7 @@ def fit_policy(
         grid = make_grid(looked, process, dtype, max_step)
     check_looks(payoff, len(looked))
     if basis is None:
-        basis = default_basis(*_sizes(process, payoff, dtype))
+        basis = _default_basis(process, payoff)
     inputs = make_inputs(process, [payoff], key, grid)._replace(key=stream(key, 1))
     plan = make_plan(process, PseudoRandom(), path_count(paths), grid, inputs, devices=())
     fitted = _fit(inputs, np.asarray(dates, np.int32), plan=plan, basis=as_basis(basis), looks=len(looked))
@@ -121,17 +121,27 @@ def _dates(exercise_at: Any, times: int) -> tuple[int, ...]:
         raise InputError("exercise_at: empty; expected at least one date of exercise")
     outside = given[(given < -times) | (given >= times)]
     if outside.size:
-        raise InputError(f"exercise_at: {outside[0]} is not among the {times} times; expected indices from 0 to {times - 1}")
+        raise InputError(
+            f"exercise_at: {outside[0]} is not among the {times} times; expected indices from 0 to {times - 1}"
+        )
     return tuple(sorted({int(i) % times for i in given}))
 
 
-def _sizes(process: Any, payoff: Any, dtype: Any) -> tuple[int, int, int]:
-    """Numbers that a path shows, that its state is made of, and that its account keeps."""
-    process, payoff = as_dtype(process, dtype), as_dtype(payoff, dtype)
-    place = beginning(process, payoff, jnp.zeros(1, jnp.uint32), dtype)
-    parts = process.observe(place.state), place.state, place.account
-    spots, states, kept = (sum(leaf.size for leaf in jax.tree.leaves(part)) for part in parts)
-    return spots, states, kept
+def _default_basis(process: Process, payoff: Payoff) -> Basis:
+    """The default for what a path shows, what its state is made of and what its account keeps."""
+    leaves, tree = jax.tree.flatten((process, payoff))
+    return _default_of(tree, tuple(np.shape(leaf) for leaf in leaves))
+
+
+@functools.lru_cache(maxsize=256)
+def _default_of(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Basis:
+    def parts(process: Process, payoff: Payoff) -> Any:
+        place = beginning(process, payoff, jnp.zeros(1, jnp.uint32), jnp.float32)
+        return process.observe(place.state), place.state, place.account
+
+    leaves = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    sizes = (sum(x.size for x in jax.tree.leaves(part)) for part in jax.eval_shape(parts, *tree.unflatten(leaves)))
+    return default_basis(*sizes)
 
 
 @functools.partial(jax.jit, static_argnames=("plan", "basis", "looks"))
@@ -157,22 +167,27 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
 
     def regress(paid: jax.Array, at: tuple[jax.Array, Place]) -> tuple[jax.Array, Any]:
         date, place = at
-        now = look_at(process, place.state, date, times[date])
+        now = look(process, place.state, date, times[date])
         worth, seen = seen_at(payoff, now, place.state, place.account)
         return _regress(basis, paid, worth, seen, now.discount, date == dates[-1])
 
     none = jnp.zeros(plan.samples, dtype)
     paid, fitted = lax.scan(regress, none, (dates, places), reverse=True)
 
+    every = jnp.arange(looks, dtype=jnp.int32)
+    slot = jnp.searchsorted(dates, every)
+    on_date = dates[slot] == every
+
     def placed(x: jax.Array, elsewhere: Any) -> jax.Array:
         """From dates of exercise to times."""
-        return jnp.full((looks, *x.shape[1:]), elsewhere, x.dtype).at[dates].set(x)
+        other = jnp.broadcast_to(jnp.asarray(elsewhere, x.dtype), x[slot].shape)
+        return jnp.where(on_date.reshape(-1, *(1,) * (x.ndim - 1)), x[slot], other)
 
     coefficients, centre, inverse_scale, count = fitted
     wide = paid.astype(wide_dtype())
     deviation = jnp.sqrt(jnp.sum((wide - jnp.mean(wide)) ** 2) / max(wide.size - 1, 1))
     return {
-        "coefficients": placed(coefficients, 0).at[:, 0].set(placed(coefficients[:, 0], jnp.inf)),
+        "coefficients": placed(coefficients, [jnp.inf, *[0] * (coefficients.shape[1] - 1)]),
         "centre": placed(centre, 0),
         "inverse_scale": placed(inverse_scale, 1),
         "in_the_money": placed(count, 0),
@@ -205,7 +220,8 @@ def _regress(
 def _scale(basis: Basis, x: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Centre and inverse scale of a variable.
 
-    They only have to be of the right size, so that a thousand paths will do: those of them in the money, or all where these are few.
+    They only have to be of the right size, so that a thousand paths will do: those of them in the money, or all where these are
+    few.
     """
     wide, eps = wide_dtype(), float(jnp.finfo(x.dtype).eps)
     x, used = x[:_SCALED_BY].astype(wide), used[:_SCALED_BY]

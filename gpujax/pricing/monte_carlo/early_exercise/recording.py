@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from gpujax.pricing.monte_carlo.early_exercise.bases import Seen
+from gpujax.pricing.monte_carlo.engine import look
 from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.simulation import Numbers, initial_states, run_paths
 
-__all__ = ["Place", "beginning", "look_at", "record", "seen_at"]
+__all__ = ["Place", "beginning", "record", "seen_at"]
 
 
 class Place(NamedTuple):
@@ -46,7 +47,8 @@ def record(
 
     def visit(carry: Any, state: Any, index: jax.Array, time: jax.Array) -> Any:
         account, room = carry
-        account = payoff.update(account, look_at(process, state, index, time))
+        index = jnp.asarray(index, jnp.int32)
+        account = payoff.update(account, look(process, state, index, time))
         # Times between two dates write where the second one will.
         slot = jnp.sum(dates < index, dtype=jnp.int32)
         place = Place(state, account)
@@ -58,15 +60,10 @@ def record(
 def beginning(process: Process, payoff: Payoff, path: jax.Array, dtype: Any) -> Place:
     """Places at time zero; accounts are as wide as the paths, also those that begin with a number for all."""
     state = initial_states(process, path, dtype)
-    now = look_at(process, state, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
+    now = look(process, state, jnp.asarray(-1, jnp.int32), jnp.zeros((), dtype))
     account = payoff.start(now)
     after = jax.eval_shape(payoff.update, account, now)
     return Place(state, jax.tree.map(lambda x, y: jnp.broadcast_to(x, y.shape), account, after))
-
-
-def look_at(process: Process, state: Any, index: jax.Array, time: jax.Array) -> Observation:
-    """What a payoff sees."""
-    return Observation(jnp.asarray(index, jnp.int32), time, process.discount(time, state), process.observe(state))
 
 
 def seen_at(payoff: Payoff, now: Observation, state: Any, account: Any) -> tuple[jax.Array, Seen]:
