@@ -3,7 +3,7 @@ r"""Surfaces of local variance, and Dupire's formula, which makes one of a surfa
 With k = ln(K / F_T) and the total implied variance w(T, k) = σ² T, the local variance is
 
 $$ \sigma_{loc}^2(T, k) = \frac{\partial_T w}{g}, \qquad
-   g = \Bigl(1 - \frac{k\,w'}{2 w}\Bigr)^2 - \frac{w'^2}{4} \Bigl(\frac1w + \frac14\Bigr) + \frac{w''}{2}, \qquad w' = \partial_k w $$
+   g = \Bigl(1 - \frac{k w_k}{2 w}\Bigr)^2 - \frac{w_k^2}{4} \Bigl(\frac1w + \frac14\Bigr) + \frac{w_{kk}}{2} $$
 
 A numerator below zero is an arbitrage between expiries, a denominator below zero one between strikes: then there is no local
 volatility. Derivatives are automatic, so that the surface has to be a smooth function. A table of quotes is none: fit a model to

@@ -12,6 +12,7 @@ from gpujax.pricing.monte_carlo.processes.local_volatility import LocalVolatilit
 from gpujax.pricing.monte_carlo.processes.mean_reverting import OrnsteinUhlenbeck, Schwartz
 from gpujax.pricing.monte_carlo.processes.multi_heston import CorrelatedHeston
 from gpujax.pricing.monte_carlo.processes.rough_bergomi import RoughBergomi
+from gpujax.pricing.monte_carlo.processes.sabr import Sabr
 from gpujax.pricing.monte_carlo.processes.short_rates import CoxIngersollRoss, HullWhite, Vasicek
 from gpujax.pricing.monte_carlo.term_structure import Dividends, PiecewiseConstant
 
@@ -35,6 +36,7 @@ __all__ = [
     "PiecewiseConstant",
     "Process",
     "RoughBergomi",
+    "Sabr",
     "Schwartz",
     "VarianceGamma",
     "Vasicek",
