@@ -19,6 +19,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gpujax.errors import InputError, InputTypeError
+from gpujax.pricing import geometric_asian
 from gpujax.pricing.monte_carlo.arguments import check_payoff
 from gpujax.pricing.monte_carlo.payoffs import asian
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff
@@ -62,8 +63,6 @@ def geometric_average(
         raise InputTypeError(
             f"process: {type(process).__name__}; the geometric average has a closed form for GeometricBrownianMotion"
         )
-    from gpujax.pricing import geometric_asian
-
     value = geometric_asian.price(
         spot=process.spot, strike=strike, times=jnp.asarray(np.atleast_1d(times), jnp.result_type(float)),
         volatility=process.volatility, rate=process.rate, dividend_yield=process.dividend_yield, is_call=is_call,
@@ -78,9 +77,8 @@ def flat_controls(control: Any) -> tuple[list[Payoff], jax.Array]:
 
     Raises: InputTypeError for what is no control, InputError for values that are no single finite numbers.
     """
-    if control is None:
-        control = ()
-    each: Sequence[Any] = [control] if isinstance(control, Control) else list(control)
+    several = isinstance(control, (list, tuple)) and not isinstance(control, Control)
+    each: Sequence[Any] = () if control is None else control if several else (control,)
     for one in each:
         if not isinstance(one, Control):
             raise InputTypeError(f"control: {one!r}; expected monte_carlo.Control(payoff, value), or several")

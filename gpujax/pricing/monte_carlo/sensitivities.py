@@ -77,10 +77,7 @@ def greeks(
            "max_step": max_step, "devices": devices}  # fmt: skip
     inputs, plan = _prepared(process, payoff, wrt, **run)
     if estimator == "reverse":
-        group = _group(plan)
-        # Every step's state is kept for the way back.
-        kept = 4 * plan.layout.steps * (plan.layout.each + 2) * inputs.times.dtype.itemsize
-        plan = dataclasses.replace(plan, block=max(group, min(plan.block, _power(_REVERSE_BYTES / kept))))
+        plan, group = _reverse_plan(plan, inputs)
         found = _reverse(inputs, plan=plan, wrt=tuple(wrt), group=group)
     else:
         found = _forward(inputs, plan=plan, wrt=tuple(wrt), estimator=estimator)
@@ -157,6 +154,13 @@ def _group(plan: Plan) -> int:
         return plan.block
     together = plan.samples if plan.points is None else plan.points
     return min(_GROUP, together & -together, plan.block & -plan.block)
+
+
+def _reverse_plan(plan: Plan, inputs: Inputs) -> tuple[Plan, int]:
+    """Blocks so small that every step's state and numbers may be kept for the way back."""
+    group = _group(plan)
+    kept = 4 * plan.layout.steps * (plan.layout.each + 2) * inputs.times.dtype.itemsize
+    return dataclasses.replace(plan, block=max(group, min(plan.block, _power(_REVERSE_BYTES / kept)))), group
 
 
 def _prepared(process: Any, payoff: Any, names: Sequence[str], **run: Any) -> tuple[Inputs, Plan]:

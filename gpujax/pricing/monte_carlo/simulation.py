@@ -92,11 +92,8 @@ def run_paths(
         state = process.advance(branch.state, starts[index], steps[index], draws)
         if looks is None or seen is None:
             return Branch(state, visit(branch.carry, state, index, times[index]), weight)
-        carry = lax.cond(
-            looks[index],
-            lambda: visit(branch.carry, state, seen[index], times[index]),
-            lambda: branch.carry,
-        )
+        number = seen[index]
+        carry = lax.cond(looks[index], lambda: visit(branch.carry, state, number, times[index]), lambda: branch.carry)
         return Branch(state, carry, weight)
 
     if callable(numbers):

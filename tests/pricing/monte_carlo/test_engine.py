@@ -91,16 +91,13 @@ def test_many_payoffs_share_the_paths():
     assert isinstance(mc.price(STOCK, (CALL, CALL), key=1, paths=10, times=1.0), tuple)
 
 
-def test_pathwise_greeks(within):
-    names = ("spot", "volatility", "rate", "dividend_yield")
-    found = mc.greeks(STOCK, CALL, wrt=names, key=2, paths=300_000, times=TIMES)
-    g = exact(which=("price", "delta", "vega", "rho", "dividend_rho"))
-    for name, value in (("value", g.price), ("spot", g.delta), ("volatility", g.vega), ("rate", g.rho)):
-        within(found[name], value)
-    within(found["dividend_yield"], g.dividend_rho)
-    by_reverse = jax.grad(lambda spot: mc.price(mc.processes.GeometricBrownianMotion(**{**MARKET, "spot": spot}), CALL,
-                                                key=2, paths=300_000, times=TIMES).value)(100.0)  # fmt: skip
-    np.testing.assert_allclose(by_reverse, found["spot"].value, rtol=1e-12)
+def test_reverse_differentiation_through_the_price():
+    def value(spot):
+        process = mc.processes.GeometricBrownianMotion(**{**MARKET, "spot": spot})
+        return mc.price(process, CALL, key=2, paths=50_000, times=TIMES).value
+
+    forward = mc.greeks(STOCK, CALL, wrt=("spot",), key=2, paths=50_000, times=TIMES)["spot"].value
+    np.testing.assert_allclose(jax.grad(value)(100.0), forward, rtol=1e-12)
 
 
 def test_common_random_numbers_under_vmap():
@@ -165,10 +162,3 @@ def test_bad_input_is_named(change, error, message):
     process, payoff = arguments.pop("process"), arguments.pop("payoff")
     with pytest.raises(error, match=message):
         mc.price(process, payoff, **arguments)
-
-
-def test_an_unknown_parameter_is_named():
-    with pytest.raises(
-        InputError, match="wrt: 'vol' is no parameter of GeometricBrownianMotion; there are spot, volatility"
-    ):
-        mc.greeks(STOCK, CALL, wrt=("vol",), key=1, paths=10, times=1.0)
