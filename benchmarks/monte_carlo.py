@@ -5,14 +5,19 @@
 Rows: an arithmetic Asian call (200,000 paths of 50 steps), a call on a basket of five correlated assets (100,000 x 12), a
     Heston call (100,000 x 50) and five American puts by regression (100,000 x 50 each), in float64 and float32.
 
-All is plain Monte Carlo: no antithetic paths, no control variate, no quasi-random points, a path a payoff. A contestant agrees
+These are plain Monte Carlo: no antithetic paths, no control variate, no quasi-random points, a path a payoff. A contestant agrees
 where its estimate is within four and a half of its own standard errors of a value found by quadrature, and where that
 standard error is what the contract's variance makes it.
+
+Then the time to a standard error, that of 2,500,000 plain paths at full size: gpujax by Sobol points and control variates
+against the fastest peers by as many plain paths as it takes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +33,7 @@ from benchmarks.contestants import (
     monte_carlo_numpy,
     monte_carlo_quantkit,
     monte_carlo_quantlib,
+    monte_carlo_reduced,
     monte_carlo_stochastic_rs,
     monte_carlo_torch,
 )
@@ -54,6 +60,9 @@ LIBRARIES = (
     monte_carlo_stochastic_rs,
 )
 
+# Those that would end within the hour.
+FASTEST = (monte_carlo_numba, monte_carlo_jax, monte_carlo_stochastic_rs)
+
 TITLES = {
     "asian": "Arithmetic Asian call",
     "basket": "Call on a basket of five",
@@ -79,8 +88,13 @@ def main(argv: list[str] | None = None) -> int:
         for task, contract in contracts.items()
         for dtype in ("float64", "float32")
     ]
+    rows += [
+        functools.partial(to_error, task, contract, options.size * 25 // 2)
+        for task, contract in contracts.items()
+        if not isinstance(contract, AmericanPut)
+    ]
     if options.quick:
-        rows = [rows[0], rows[3], rows[4], rows[7]]  # each task once, each dtype twice
+        rows = [rows[0], rows[3], rows[4], rows[7], rows[8]]  # each task once, each dtype twice, one target
     return run_workloads("monte_carlo", options, rows, title="Monte Carlo, plain")
 
 
@@ -94,6 +108,23 @@ def workload(task: str, contract: Contract, dtype: str) -> Workload:
         tolerance=tolerances(contract),
         contestants=[form for form in found if isinstance(form, Contestant)],
         absent=[form for form in found if isinstance(form, Absent)],
+    )
+
+
+def to_error(task: str, contract: Contract, paths: int) -> Workload:
+    """The time to the standard error of so many plain paths, in float64."""
+    plain = dataclasses.replace(contract, paths=paths)
+    exact = reference(plain)
+    target = float(exact["deviation"][0]) / math.sqrt(paths)
+    peers = [form for library in FASTEST for form in getattr(library, task)(plain, "float64")]
+    ours = monte_carlo_reduced.to_error(plain, "float64", target)
+    return Workload(
+        name=f"{TITLES[task]}, {contract.steps} steps, to a standard error of {target:.2g}, float64",
+        unit="an answer",
+        reference={"price": exact["price"]},
+        tolerance={"price": tolerances(plain)["price"]},
+        contestants=[*ours, *(dataclasses.replace(form, items=1) for form in peers if isinstance(form, Contestant))],
+        absent=[form for form in peers if isinstance(form, Absent)],
     )
 
 

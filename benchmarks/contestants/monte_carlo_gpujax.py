@@ -18,7 +18,7 @@ from benchmarks.contestants.monte_carlo_contracts import (
 )
 from benchmarks.harness.measure import Absent, Contestant
 
-__all__ = ["american", "asian", "basket", "heston"]
+__all__ = ["KEY", "NAME", "american", "asian", "basket", "heston", "model"]
 
 NAME = "gpujax"
 HOW = "monte_carlo.price(process, payoff, key, paths, times, dtype), waits for the result"
@@ -27,28 +27,17 @@ KEY = 20021107
 
 def asian(c: AsianCall, dtype: str) -> list[Contestant | Absent]:
     """An arithmetic average of geometric Brownian motion."""
-    mc = gj.monte_carlo
-    process = mc.processes.GeometricBrownianMotion(spot=c.spot, volatility=c.volatility, rate=c.rate)
-    return _priced(c, dtype, process, mc.payoffs.asian(strike=c.strike))
+    return _priced(c, dtype)
 
 
 def basket(c: BasketCall, dtype: str) -> list[Contestant | Absent]:
     """The mean of correlated assets, simulated at every date."""
-    mc = gj.monte_carlo
-    correlation = np.full((c.assets, c.assets), c.correlation)
-    np.fill_diagonal(correlation, 1.0)
-    process = mc.processes.CorrelatedGeometricBrownianMotion(
-        spot=np.full(c.assets, c.spot), volatility=np.full(c.assets, c.volatility), correlation=correlation, rate=c.rate
-    )
-    return _priced(c, dtype, process, mc.payoffs.basket(strike=c.strike, weights=(1.0 / c.assets,) * c.assets))
+    return _priced(c, dtype)
 
 
 def heston(c: HestonCall, dtype: str) -> list[Contestant | Absent]:
     """Heston by the library's own scheme."""
-    mc = gj.monte_carlo
-    params = gj.heston.HestonParams(v0=c.v0, kappa=c.kappa, theta=c.theta, sigma=c.sigma, rho=c.rho)
-    process = mc.processes.Heston(spot=c.spot, params=params, rate=c.rate)
-    return _priced(c, dtype, process, mc.payoffs.european(strike=c.strike))
+    return _priced(c, dtype)
 
 
 def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
@@ -56,8 +45,32 @@ def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
     return [Absent(NAME, "this version has no early exercise by simulation")]
 
 
-def _priced(c: Contract, dtype: str, process: Any, payoff: Any) -> list[Contestant | Absent]:
+def model(c: Contract) -> tuple[Any, Any, np.ndarray]:
+    """The process, the payoff and the times of a European contract."""
+    mc = gj.monte_carlo
     times = c.expiry / c.steps * np.arange(1, c.steps + 1)
+    if isinstance(c, AsianCall):
+        process = mc.processes.GeometricBrownianMotion(spot=c.spot, volatility=c.volatility, rate=c.rate)
+        return process, mc.payoffs.asian(strike=c.strike), times
+    if isinstance(c, HestonCall):
+        params = gj.heston.HestonParams(v0=c.v0, kappa=c.kappa, theta=c.theta, sigma=c.sigma, rho=c.rho)
+        return (
+            mc.processes.Heston(spot=c.spot, params=params, rate=c.rate),
+            mc.payoffs.european(strike=c.strike),
+            times,
+        )
+    if not isinstance(c, BasketCall):
+        raise TypeError(f"no European contract: {c}")
+    correlation = np.full((c.assets, c.assets), c.correlation)
+    np.fill_diagonal(correlation, 1.0)
+    process = mc.processes.CorrelatedGeometricBrownianMotion(
+        spot=np.full(c.assets, c.spot), volatility=np.full(c.assets, c.volatility), correlation=correlation, rate=c.rate
+    )
+    return process, mc.payoffs.basket(strike=c.strike, weights=(1.0 / c.assets,) * c.assets), times
+
+
+def _priced(c: Contract, dtype: str) -> list[Contestant | Absent]:
+    process, payoff, times = model(c)
 
     def call() -> Any:
         return jax.block_until_ready(
