@@ -13,7 +13,7 @@ from gpujax.pricing.monte_carlo.payoffs.payoff import Observation
 
 p = mc.payoffs
 MARKET = {"volatility": 0.25, "rate": 0.05}
-COUNT = 800
+COUNT = 600
 # Midpoints of equal cells of two normal distributions: expectations over two times, without noise.
 QUANTILES = stats.norm.ppf((np.arange(COUNT) + 0.5) / COUNT)
 NORMALS = np.stack([x.ravel() for x in np.meshgrid(QUANTILES, QUANTILES)])
@@ -27,7 +27,7 @@ def at_level(level):
         "digital": lambda w: p.digital(strike=level, cash=100.0, smoothing=w),
         "digital put": lambda w: p.digital(strike=level, is_call=False, pays_asset=True, smoothing=w),
         "down and out": lambda w: p.barrier(strike=110.0, level=0.85 * level, kind="down-and-out", smoothing=w),
-        "up and in": lambda w: p.barrier(strike=100.0, level=1.1 * level, kind="up-and-in", is_call=False, smoothing=w),
+        "up and in": lambda w: p.barrier(strike=100.0, level=1.05 * level, kind="up-and-in", is_call=False, smoothing=w),
         "Athena": lambda w: p.autocallable(**note, protection_barrier=0.6, initial=100.0, smoothing=w),
         "without memory, watched always": lambda w: p.autocallable(
             **{**note, "coupon_barrier": 0.8}, protection_barrier=0.7, initial=100.0, memory=False, protection="american",
@@ -77,7 +77,7 @@ def test_the_bias_is_of_second_order(by_width):
 def test_the_pathwise_delta_is_that_of_the_ramp(by_width):
     payoffs = [make(0.2) for make in at_level(110.0).values()]
     slope = (expectation(payoffs, 100.05) - expectation(payoffs, 99.95)) / 0.1
-    np.testing.assert_allclose(by_width[1][2, 1], slope, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(by_width[1][2, 1], slope, rtol=2e-3, atol=4e-4)
 
 
 def test_the_limit_is_the_jump(by_width):
@@ -97,23 +97,16 @@ def test_the_limit_is_the_jump(by_width):
     makers = list(at_level(110.0).values())
     jumps = [make(0.0) for make in makers]
     value = expectation(jumps, 100.0)
-    # A difference quotient of a jump over cells of 1/800 of the probability: coarse, but it sees the jump.
+    # A difference quotient of a jump over cells of 1/600 of the probability: coarse, but it sees the jump.
     slope = (expectation(jumps, 103.0) - expectation(jumps, 97.0)) / 6
-    np.testing.assert_allclose(limit[0], value, rtol=3e-3)
+    np.testing.assert_allclose(limit[0], value, rtol=5e-3)
     np.testing.assert_allclose(limit[1], slope, rtol=5e-2, atol=0.02)
     blind = jax.jacfwd(expectation, argnums=1)(jumps, 100.0)
     assert np.abs(blind[0]) < 1e-12 < 0.5 < limit[1, 0]
 
 
-def test_a_ramp_is_a_spread_of_two_calls(within):
-    stock = mc.processes.GeometricBrownianMotion(spot=100.0, **MARKET)
-    found = mc.price(stock, p.digital(strike=95.0, cash=3.0, smoothing=0.04), key=1, paths=50_000, times=1.0)
-    low, high = (black_scholes.price(spot=100.0, strike=95.0 * x, expiry=1.0, **MARKET) for x in (0.98, 1.02))
-    within(found, 3.0 * (low - high) / (95.0 * 0.04))
-
-
 def test_pathwise_greeks_of_a_smoothed_digital(within):
-    """Delta and vega, each with a bias that the spread of two calls tells exactly."""
+    """The ramp is a spread of two calls; delta and vega are those of the jump but for a small bias."""
     stock = mc.processes.GeometricBrownianMotion(spot=100.0, **MARKET)
     payoff = p.digital(strike=105.0, cash=10.0, smoothing=0.05)
     found = mc.greeks(stock, payoff, wrt=("spot", "volatility"), key=2, paths=100_000, times=1.0)
@@ -125,6 +118,8 @@ def test_pathwise_greeks_of_a_smoothed_digital(within):
         exact = float(jax.grad(jump, argnums=i)(100.0, 0.25))
         within(found[name], exact, bias=4e-3 * abs(exact))
         assert abs(exact) > 10 * float(found[name].standard_error)
+    low, high = (black_scholes.price(spot=100.0, strike=105.0 * x, expiry=1.0, **MARKET) for x in (0.975, 1.025))
+    within(found["value"], 10 * (low - high) / (105.0 * 0.05))
 
 
 def test_widths_that_are_refused():
