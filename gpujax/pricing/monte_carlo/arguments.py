@@ -40,8 +40,8 @@ class Grid(NamedTuple):
         seen: how many payoffs see.
     """
 
-    times: jax.Array
-    looks: jax.Array | None
+    times: Any
+    looks: Any
     known: tuple[float, ...] | None
     seen: int
 
@@ -69,9 +69,7 @@ def make_grid(times: Any, process: Process, dtype: Any, max_step: float | None =
     if max_step is not None:
         grid = _refined(grid, max_step)
     looks = np.isin(grid, known)
-    return Grid(
-        jnp.asarray(grid, dtype), None if looks.all() else jnp.asarray(looks), tuple(grid.tolist()), int(looks.sum())
-    )
+    return Grid(grid.astype(dtype), None if looks.all() else looks, tuple(grid.tolist()), int(looks.sum()))
 
 
 def check_process(process: Any) -> None:

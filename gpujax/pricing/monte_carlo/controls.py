@@ -10,7 +10,6 @@ simulations", Management Science 27 (1981), 322-335; P. Glasserman, "Monte Carlo
 section 4.1.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -72,13 +71,13 @@ def geometric_average(
     return Control(payoff, value)
 
 
-def flat_controls(control: Any) -> tuple[list[Payoff], jax.Array]:
+def flat_controls(control: Any) -> tuple[list[Payoff], Any]:
     """The payoffs and the values of one control or several, or of none.
 
     Raises: InputTypeError for what is no control, InputError for values that are no single finite numbers.
     """
     several = isinstance(control, (list, tuple)) and not isinstance(control, Control)
-    each: Sequence[Any] = () if control is None else control if several else (control,)
+    each: list[Any] = [] if control is None else list(control) if several else [control]
     for one in each:
         if not isinstance(one, Control):
             raise InputTypeError(f"control: {one!r}; expected monte_carlo.Control(payoff, value), or several")
@@ -87,6 +86,8 @@ def flat_controls(control: Any) -> tuple[list[Payoff], jax.Array]:
             raise InputError(f"control: a value of shape {np.shape(one.value)}; expected one number")
         if not isinstance(one.value, Tracer) and not np.isfinite(one.value):
             raise InputError(f"control: value {one.value}; expected the exact, finite value of its payoff")
-    wide = jnp.result_type(float)
-    values = [jnp.asarray(one.value, wide) for one in each]
-    return [one.payoff for one in each], jnp.stack(values) if values else jnp.zeros(0, wide)
+    # Known numbers stay with NumPy until everything goes to the device, in one call.
+    traced = any(isinstance(one.value, Tracer) for one in each)
+    wide = np.float64 if jax.config.jax_enable_x64 else np.float32  # pyright: ignore[reportAttributeAccessIssue]
+    values = [one.value.astype(wide) if isinstance(one.value, Tracer) else np.asarray(one.value, wide) for one in each]
+    return [one.payoff for one in each], jnp.stack(values) if traced else np.asarray(values, wide)

@@ -35,10 +35,10 @@ class Inputs(NamedTuple):
     process: Any
     payoffs: list[Any]
     controls: list[Any]
-    expected: jax.Array
-    key: tuple[jax.Array, jax.Array]
-    times: jax.Array
-    looks: jax.Array | None
+    expected: Any
+    key: tuple[Any, Any]
+    times: Any
+    looks: Any
     drift: jax.Array | None
 
 
@@ -55,7 +55,7 @@ def make_inputs(
                 f"{expected_shape[1:]} for the same in every step"
             )
         drift = jnp.broadcast_to(jnp.asarray(drift, grid.times.dtype), expected_shape)
-    return Inputs(process, payoffs, controls, expected, key_words(key), grid.times, grid.looks, drift)
+    return Inputs(process, payoffs, controls, expected, _words(key), grid.times, grid.looks, drift)
 
 
 def numbers_of(inputs: Inputs, plan: Plan, path: jax.Array) -> Numbers:
@@ -123,3 +123,11 @@ def price_moments(inputs: Inputs, plan: Plan, first: Any = 0) -> tuple[Moments, 
 def look(process: Process, state: Any, index: jax.Array, time: jax.Array) -> Observation:
     """What payoffs see of a state."""
     return Observation(index, time, process.discount(time, state), process.observe(state))
+
+
+def _words(key: Any) -> tuple[Any, Any]:
+    """The words of a key; those of a seed as NumPy numbers, which go to the device with everything else, in one call."""
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        seed = int(key) % 2**64
+        return np.uint32(seed >> 32), np.uint32(seed & 0xFFFFFFFF)
+    return key_words(key)
