@@ -1,17 +1,21 @@
 r"""One step of the Heston model by three schemes: quadratic-exponential, almost exact, full truncation.
 
-With the noise of the price split into that of the variance and the rest, $dW = \rho\,dZ + \sqrt{1 - \rho^2}\,dB$, and the integral of
-the variance over a step $\Delta$ taken by the trapezoid, the logarithm of the price moves by (Andersen 2008, equation 33)
+With the noise of the price split into that of the variance and the rest, $dW = \rho\,dZ + \sqrt{1 - \rho^2}\,dB$, and the
+integral of the variance over a step $\Delta$ by the trapezoid, the logarithm of the price moves by (Andersen 2008, equation 33)
 
-$$ \ln\frac{S'}{S} = (r - q)\Delta + K_0 + K_1 v + K_2 v' + \sqrt{K_3 (v + v')}\,B, \qquad
-   K_{1,2} = \frac\Delta2\Bigl(\frac{\kappa\rho}\sigma - \frac12\Bigr) \mp \frac\rho\sigma, \quad K_3 = \frac\Delta2 (1 - \rho^2). $$
+$$ \ln\frac{S'}{S} = (r - q)\Delta + K_0 + K_1 v + K_2 v' + \sqrt{K_3 (v + v')}\,B, $$
 
-The discounted price is a martingale if $K_0 = -\ln \mathrm{E}\,e^{A v'} - (K_1 + K_3/2)\,v$ with $A = K_2 + K_3/2$ (section 4.3.2).
-The scheme, and so this expectation, depends on the law that v' is drawn from. With m the mean of v' the step becomes
+$$ K_{1,2} = \frac\Delta2\Bigl(\frac{\kappa\rho}\sigma - \frac12\Bigr) \mp \frac\rho\sigma, \qquad
+   K_3 = \frac\Delta2 (1 - \rho^2). $$
 
-$$ \ln\frac{S'}{S} = (r - q)\Delta - \frac{K_3}2 (v + m) + K_2 (v' - m) - \bigl[\ln \mathrm{E}\,e^{A v'} - A m\bigr] + \sqrt{K_3 (v + v')}\,B, $$
+The discounted price is a martingale if $K_0 = -\ln \mathrm{E}\,e^{A v'} - (K_1 + K_3/2)\,v$, where $A = K_2 + K_3/2$ (section
+4.3.2); that expectation depends on the law that v' is drawn from. With m the mean of v' the step becomes
+
+$$ \ln\frac{S'}{S} = (r - q)\Delta - \frac{K_3}2 (v + m) + K_2 (v' - m) - \bigl[\ln \mathrm{E}\,e^{A v'} - A m\bigr]
+   + \sqrt{K_3 (v + v')}\,B, $$
 
 where every term is as small as the noise that it comes from, also where a small σ makes K1 and K2 large: float32 loses nothing.
+Where the expectation is infinite (only for ρ > 0 and long steps) K0 is -ρ κ θ Δ / σ, without the correction.
 
 Source: L. Andersen, "Simple and Efficient Simulation of the Heston Stochastic Volatility Model", Journal of Computational
 Finance 11(3) (2008), 1-42.
@@ -20,7 +24,7 @@ Finance 11(3) (2008), 1-42.
 import jax
 import jax.numpy as jnp
 
-from gpujax.numerics.elementary import at_least, log_ratio, shared
+from gpujax.numerics.elementary import at_least, log_ratio
 from gpujax.numerics.mills import mills_ratio
 from gpujax.numerics.normal import INVERSE_SQRT_2PI
 from gpujax.numerics.staging import computed_once
@@ -58,14 +62,13 @@ def quadratic_exponential(
     left, lost = decay(kappa, step)
     mean = at_least(kappa * theta * lost + left * v, tiny)
     spread = (sigma * sigma * lost) * (left * v + (0.5 * kappa * theta) * lost)
-    inverse = shared(1 / mean)
-    psi = (spread * inverse) * inverse
+    psi = spread / (mean * mean)
     quadratic = psi <= _SWITCH
     # Each law gets a ψ at which it exists, so that what is not taken has a finite value and derivative.
     low, high = jnp.minimum(psi, _SWITCH), jnp.maximum(psi, _SWITCH)
 
     # With 1 + b² = m / a the square is m plus a mean-free part, and a = m [1 - √(1 - ψ/2)] without cancellation.
-    a = shared((0.5 * mean) * low / (1 + jnp.sqrt(1 - 0.5 * low)))
+    a = (0.5 * mean) * low / (1 + jnp.sqrt(1 - 0.5 * low))
     across_mean = jnp.sqrt(at_least(a * (mean - a), tiny * tiny))  # a b
     squared = a * (z * z - 1) + 2 * across_mean * z
 

@@ -125,7 +125,8 @@ class Schwartz:
     def forward(self, expiry: Any) -> jax.Array:
         r"""The forward price for delivery in `expiry` years, >= 0 (Schwartz 1997, equation 7); any shape.
 
-        $$ F(T) = \exp\Bigl[e^{-\kappa T} \ln S + (1 - e^{-\kappa T})\,\alpha + \frac{\sigma^2}{4\kappa}(1 - e^{-2\kappa T})\Bigr] $$
+        $$ F(T) = \exp\Bigl[e^{-\kappa T} \ln S + (1 - e^{-\kappa T})\,\alpha
+           + \frac{\sigma^2}{4\kappa}(1 - e^{-2\kappa T})\Bigr] $$
         """
         expiry = jnp.asarray(expiry, jnp.result_type(float) if not isinstance(expiry, jax.Array) else expiry.dtype)
         decay = jnp.exp(-self.kappa * expiry)

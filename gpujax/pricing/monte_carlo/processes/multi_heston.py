@@ -46,9 +46,9 @@ class CorrelatedHeston:
     Arguments:
         spot: `[assets]`, > 0, in currency.
         params: `HestonParams` of arrays `[assets]`.
-        correlation: `[assets, assets]`, between the Brownian motions of the prices (the variances then follow their own prices, see
-            the module); or `[2 assets, 2 assets]`, between those of all prices and, after them, all variances, where that of a
-            price and its own variance must be its rho. Symmetric with ones on its diagonal and positive semidefinite.
+        correlation: `[assets, assets]`, between the Brownian motions of the prices (the variances then follow their own prices,
+            see the module); or `[2 assets, 2 assets]`, between those of all prices and, after them, all variances, where that of
+            a price and its own variance must be its rho. Symmetric with ones on its diagonal and positive semidefinite.
         rate: continuously compounded, per year.
         dividend_yield: `[assets]` or one number.
 

@@ -1,7 +1,7 @@
 r"""Short rates: Vasicek and Hull-White, exact, and Cox-Ingersoll-Ross. Payoffs see the rate and are discounted along the path.
 
-The state is the rate r and its integral since time zero; what one paid at t is worth today on a path is $e^{-\int_0^t r\,ds}$. Both
-are drawn together: for a normal rate, given both ends of a step, the integral is normal with
+The state is the rate r and its integral since time zero; what one paid at t is worth today on a path is
+$e^{-\int_0^t r\,ds}$. Both are drawn together: for a normal rate, given both ends of a step, the integral is normal with
 
 $$ \mathrm{E} \int_t^{t+\Delta} r\,ds = \theta\Delta + (r_t + r_{t+\Delta} - 2\theta)\,\Delta\,\tau(\kappa\Delta), \quad
    \mathrm{Var} = \sigma^2 \Delta^3 \eta(\kappa\Delta), \quad
@@ -103,8 +103,8 @@ class CoxIngersollRoss:
 
     $$ dr = \kappa(\theta - r)\,dt + \sigma\sqrt{r}\,dW $$
 
-    The rate is drawn from its exact law at every time (see `square_root`); its integral over a step is the trapezoid of both ends,
-    so discount factors have weak order two in the step and are the only thing that depends on it.
+    The rate is drawn from its exact law at every time (see `square_root`); its integral over a step is the trapezoid of both
+    ends, so discount factors have weak order two in the step, and are the only thing that depends on it.
 
     Arguments:
         rate: the short rate now, continuously compounded, >= 0.
@@ -179,11 +179,12 @@ class HullWhite:
         kappa: speed of mean reversion, per year. Any number: zero gives Ho and Lee's model.
         sigma: >= 0, per year to the power 3/2.
         curve_times: `[nodes]`, increasing and > 0, in years.
-        zero_rates: `[nodes]`, continuously compounded, for these times: the discount factors are P(t) = exp(-z t).
+        zero_rates: `[nodes]`, continuously compounded, for these times: the discount factors are P(t) = exp(-z t). Lists of
+            numbers, here and there, become arrays.
 
-    Between the nodes the forward rate f(0, t) is constant (the logarithm of the discount factor is linear); before the first and
-    after the last node it is that of the nearest piece. The expectation of the discount factor is P(t) at every time, on a node or not.
-    Derivatives by `zero_rates` are the sensitivities to the curve's nodes.
+    Between the nodes the forward rate f(0, t) is constant (the logarithm of the discount factor is linear in time); before the
+    first and after the last node it is that of the nearest piece. The expectation of the discount factor is P(t) at every time,
+    on a node or not. Derivatives by `zero_rates` are the sensitivities to the curve's nodes.
 
     Raises: InputError for times that do not increase from above zero, rates of another shape, numbers out of their bounds; from
         numbers known before the call.
@@ -192,7 +193,8 @@ class HullWhite:
     >>> model.bond(0.02, 0.0, jnp.array([1.0, 2.0, 3.5])).round(6)
     Array([0.980199, 0.951229, 0.904837], dtype=float64)
 
-    Source: Hull and White (1990); in this form D. Brigo, F. Mercurio, "Interest Rate Models: Theory and Practice" (2006), section 3.3.
+    Source: Hull and White (1990); in this form D. Brigo, F. Mercurio, "Interest Rate Models: Theory and Practice" (2006),
+    section 3.3.
     """
 
     kappa: Any
@@ -201,6 +203,11 @@ class HullWhite:
     zero_rates: Any
 
     def __post_init__(self):
+        for name in ("curve_times", "zero_rates"):
+            given = getattr(self, name)
+            # A list would be as many parameters as it has numbers.
+            if isinstance(given, (list, tuple)) and all(isinstance(x, (int, float, np.generic)) for x in given):
+                object.__setattr__(self, name, np.asarray(given, np.float64))
         check_bounds(kappa=(self.kappa, "finite"), sigma=(self.sigma, ">= 0"), zero_rates=(self.zero_rates, "finite"))
         if isinstance(self.curve_times, (list, tuple, np.ndarray, jax.Array)) and not isinstance(
             self.curve_times, Tracer
