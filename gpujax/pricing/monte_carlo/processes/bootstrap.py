@@ -124,9 +124,13 @@ def _check_history(returns: np.ndarray, spot: Any) -> None:
     wrong = np.argwhere(~np.isfinite(returns))
     if wrong.size:
         place = tuple(wrong[0].tolist())
-        raise InputError(f"returns: {returns[place]} at {place}; expected finite log returns: leave out or fill in gaps")
+        raise InputError(
+            f"returns: {returns[place]} at {place}; expected finite log returns: leave out or fill in gaps"
+        )
     if np.shape(spot) != returns.shape[1:]:
-        raise InputError(f"spot: shape {np.shape(spot)}; expected {returns.shape[1:]}, one price for each asset of the returns")
+        raise InputError(
+            f"spot: shape {np.shape(spot)}; expected {returns.shape[1:]}, one price for each asset of the returns"
+        )
 
 
 def _check_length(length: float, most: int, stationary: bool) -> None:

@@ -12,13 +12,14 @@ $$ Y_{t_i} \approx \sqrt{2H} \Bigl( \int_{t_{i-1}}^{t_i} (t_i - s)^{\alpha}\,dW_
 
 With equal steps this is a triangular Toeplitz matrix times the increments: one matrix product for a block of paths. Each sum is
 then scaled to the exact variance of Y, t^2H, so that E v = ξ at every step. The price moves with the variance at the beginning of
-a step, by the logarithmic Euler scheme: its discounted expectation is exact; prices of options have a bias that falls about like
-the step itself, for H far below 1/2 more slowly: at H = 0.07 and 250 steps a year, implied volatilities at the money are within
-0.1 points.
+a step, by the logarithmic Euler scheme: its discounted expectation is exact, and options have a bias of weak order
+min(1, 3H + 1/2) (Gassiat). With H = 0.07, η = 1.9, ρ = -0.9 and one year, implied volatilities are within 0.1 points at the money
+and 0.3 points twenty per cent away with 50 steps, with 200 steps within 0.1 points.
 
 Sources: C. Bayer, P. Friz, J. Gatheral, "Pricing under rough volatility", Quantitative Finance 16 (2016), 887-904, section 4;
 M. Bennedsen, A. Lunde, M. S. Pakkanen, "Hybrid scheme for Brownian semistationary processes", Finance and Stochastics 21 (2017),
-931-965, equations 2.12 to 2.15 and proposition 2.8.
+931-965, section 2.3 (the scheme) and proposition 2.8 (the points b_k); P. Gassiat, "Weak error rates of numerical schemes for
+rough volatility", SIAM Journal on Financial Mathematics 14 (2023), 475-496.
 """
 
 from typing import Any
@@ -98,7 +99,9 @@ class RoughBergomi:
         alpha = jnp.asarray(self.hurst, dtype) - 0.5
         scale = jnp.sqrt(2 * alpha + 1) * jnp.asarray(step, dtype) ** (alpha + 0.5)
         # Of increments with variance one: the kernel's mean over each step, the singular one included (its covariance).
-        power = jnp.where(index > 0, jnp.where(index > 0, index, np.ones_like(index)) ** (alpha + 1), np.zeros_like(index))
+        power = jnp.where(
+            index > 0, jnp.where(index > 0, index, np.ones_like(index)) ** (alpha + 1), np.zeros_like(index)
+        )
         kernel = jnp.concatenate([jnp.zeros(1, dtype), jnp.diff(power)]) / (alpha + 1)
         # What of the singular part's variance, 1 / (2α + 1), is not explained by the increment; zero at H = 1/2.
         apart = (alpha / (alpha + 1)) ** 2 / (2 * alpha + 1)
