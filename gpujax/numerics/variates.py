@@ -217,7 +217,8 @@ def _noncentral_value(degrees, noncentrality, normals, uniforms):
     atom = shape == 0
     central = jnp.where(atom, zero, 2 * gamma(jnp.where(atom, one, shape), normals[1:], uniforms[1:]))
     shifted = normals[0] + jnp.sqrt(noncentrality)
-    return jnp.where(above, shifted * shifted + central, central)
+    value = jnp.where(above, shifted * shifted + central, central)
+    return jnp.where((degrees >= 0) & (noncentrality >= 0), value, jnp.full_like(value, np.nan))
 
 
 _noncentral = jax.custom_jvp(_noncentral_value)
