@@ -11,6 +11,21 @@ gj.monte_carlo.price(stock, average, key=1, paths=1_000_000, times=[0.25, 0.5, 0
 from gpujax.pricing.monte_carlo import methods, payoffs, processes
 from gpujax.pricing.monte_carlo.controls import Control, geometric_average
 from gpujax.pricing.monte_carlo.correlation import nearest_correlation
+from gpujax.pricing.monte_carlo.early_exercise import (
+    Bracket,
+    Policy,
+    american,
+    american_greeks,
+    bases,
+    bracket,
+    duality_gap,
+    exercised,
+    fit_policy,
+    lower_bound,
+    upper_bound,
+)
+from gpujax.pricing.monte_carlo.importance import find_drift
+from gpujax.pricing.monte_carlo.multilevel import MultilevelEstimate, multilevel
 from gpujax.pricing.monte_carlo.precision import Precision, measure_precision
 from gpujax.pricing.monte_carlo.prices import price, simulate
 from gpujax.pricing.monte_carlo.sensitivities import greeks, second_order
@@ -18,15 +33,28 @@ from gpujax.pricing.monte_carlo.statistics import Estimate
 from gpujax.pricing.monte_carlo.until import Progress, Run, price_until
 
 __all__ = [
+    "Bracket",
     "Control",
     "Estimate",
+    "MultilevelEstimate",
+    "Policy",
     "Precision",
     "Progress",
     "Run",
+    "american",
+    "american_greeks",
+    "bases",
+    "bracket",
+    "duality_gap",
+    "exercised",
+    "find_drift",
+    "fit_policy",
     "geometric_average",
     "greeks",
+    "lower_bound",
     "measure_precision",
     "methods",
+    "multilevel",
     "nearest_correlation",
     "payoffs",
     "price",
@@ -34,4 +62,5 @@ __all__ = [
     "processes",
     "second_order",
     "simulate",
+    "upper_bound",
 ]

@@ -24,8 +24,8 @@ from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
 __all__ = ["greeks", "second_order"]
 
 First = Literal["pathwise", "reverse", "likelihood-ratio"]
-Second = Literal["mixed", "likelihood-ratio", "bumped"]
-_FIRST, _SECOND = ("pathwise", "reverse", "likelihood-ratio"), ("mixed", "likelihood-ratio", "bumped")
+Second = Literal["mixed", "likelihood-ratio", "bumped", "bumped reverse"]
+_FIRST, _SECOND = ("pathwise", "reverse", "likelihood-ratio"), ("mixed", "likelihood-ratio", "bumped", "bumped reverse")
 
 # Paths whose mean gradient is one sample of the reverse mode, at most.
 _GROUP = 64
@@ -109,6 +109,7 @@ def second_order(
             "likelihood-ratio" for both: any payoff, with a large variance.
             "bumped", the central difference of the pathwise derivative on the same random numbers: any process, continuous
             payoffs; biased by terms of order bump², with a variance of order 1 / bump where the payoff is kinked.
+            "bumped reverse", the same by reverse differentiation: its cost does not grow with the entries of the first parameter.
         bump: size of the bump relative to the second parameter, or itself where that is zero.
         others: as for `price`.
 
@@ -126,7 +127,7 @@ def second_order(
     """
     if estimator not in _SECOND:
         raise InputError(f"estimator: {estimator!r}; expected one of {', '.join(map(repr, _SECOND))}")
-    if estimator != "bumped":
+    if not estimator.startswith("bumped"):
         check_noise(process, estimator)
     if not bump > 0:
         raise InputError(f"bump: {bump}; expected a number > 0, such as 0.01")
@@ -136,7 +137,12 @@ def second_order(
     run = {"key": key, "paths": paths, "times": times, "dtype": dtype, "method": method, "drift": drift,
            "max_step": max_step, "devices": devices}  # fmt: skip
     inputs, plan = _prepared(process, payoff, tuple(name for pair in wrt for name in pair), **run)
-    found = _second(inputs, jnp.asarray(bump, inputs.times.dtype), plan=plan, wrt=tuple(wrt), estimator=estimator)
+    size = np.asarray(bump, inputs.times.dtype)
+    if estimator == "bumped reverse":
+        plan, group = _reverse_plan(plan, inputs)
+        found = _second_reverse(inputs, size, plan=plan, wrt=tuple(wrt), group=group)
+    else:
+        found = _second(inputs, size, plan=plan, wrt=tuple(wrt), estimator=estimator)
     return {pair: Estimate(found[place][0], found[place][1], paths) for place, pair in enumerate(wrt)}
 
 
@@ -196,27 +202,53 @@ def _reverse(inputs: Inputs, *, plan: Plan, wrt: tuple[str, ...], group: int) ->
 
     def sampler(inputs: Inputs, number: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
         def of_group(number: jax.Array) -> list[jax.Array]:
-            path = number * jnp.uint32(group) + jnp.arange(group, dtype=jnp.uint32)
-
-            def mean(leaves: list[Any]) -> jax.Array:
-                process = inputs.process
-                for name, leaf in zip(wrt, leaves, strict=True):
-                    process = replaced(process, name, leaf)
-                return jnp.mean(present_values(inputs._replace(process=process), plan, path, remember=False)[0])
-
-            value, slopes = jax.value_and_grad(mean)([parameter(inputs.process, name) for name in wrt])
+            value, slopes = _gradient(inputs, plan, _paths_of(number, group), wrt, inputs.process)
             return [value, *(entry for slope in slopes for entry in jnp.ravel(slope))]
 
         return jax.vmap(of_group)(number), []
 
-    cut = dataclasses.replace(
-        plan,
-        samples=plan.samples // group,
-        block=plan.block // group,
-        points=None if plan.points is None else plan.points // group,
-    )
     shapes = {"value": (), **{name: np.shape(parameter(inputs.process, name)) for name in wrt}}
-    return _estimated(sampler, inputs, cut, shapes)
+    return _estimated(sampler, inputs, _of_groups(plan, group), shapes)
+
+
+@functools.partial(jax.jit, static_argnames=("plan", "wrt", "group"))
+def _second_reverse(
+    inputs: Inputs, bump: jax.Array, *, plan: Plan, wrt: tuple[tuple[str, str], ...], group: int
+) -> dict[int, Any]:
+    process = as_dtype(inputs.process, inputs.times.dtype)
+    inputs = inputs._replace(process=process)
+    bumps = [[(b, _bump_of(process, second, b, bump)) for b in _directions(process, second)] for _, second in wrt]
+    stacked = [_stack(each) for each in bumps]
+
+    def sampler(inputs: Any, number: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+        run, stacked = inputs
+
+        def of_group(number: jax.Array) -> list[jax.Array]:
+            path, found = _paths_of(number, group), []
+            for (first, _), along in zip(wrt, stacked, strict=True):
+
+                def slope(bump: Any, first: str = first) -> jax.Array:
+                    direction, size = bump
+
+                    def side(signed: jax.Array) -> jax.Array:
+                        moved = jax.tree.map(lambda x, d: x + signed * d, run.process, direction)
+                        return _gradient(run, plan, path, (first,), moved)[1][0]
+
+                    up, down = lax.map(side, jnp.stack([size, -size]))
+                    return (up - down) / (2 * size)
+
+                # [second, ...first] in the order [...first, second]
+                slopes = lax.map(slope, along)
+                found += list(jnp.ravel(jnp.moveaxis(slopes, 0, -1)))
+            return found
+
+        return jax.vmap(of_group)(number), []
+
+    shapes = {
+        place: np.shape(parameter(process, first)) + np.shape(parameter(process, second))
+        for place, (first, second) in enumerate(wrt)
+    }
+    return _estimated(sampler, (inputs, stacked), _of_groups(plan, group), shapes)
 
 
 @functools.partial(jax.jit, static_argnames=("plan", "wrt", "estimator"))
@@ -259,6 +291,30 @@ def _estimated(sampler: Any, inputs: Any, plan: Plan, shapes: dict[Any, tuple[in
 
 def _values(inputs: Inputs, plan: Plan, path: jax.Array, process: Any) -> jax.Array:
     return present_values(inputs._replace(process=process), plan, path)[0]
+
+
+def _gradient(
+    inputs: Inputs, plan: Plan, path: jax.Array, names: tuple[str, ...], process: Any
+) -> tuple[jax.Array, list[jax.Array]]:
+    """The mean over the paths and its derivatives by reverse differentiation."""
+
+    def mean(leaves: list[Any]) -> jax.Array:
+        moved = process
+        for name, leaf in zip(names, leaves, strict=True):
+            moved = replaced(moved, name, leaf)
+        return jnp.mean(present_values(inputs._replace(process=moved), plan, path, remember=False)[0])
+
+    return jax.value_and_grad(mean)([parameter(process, name) for name in names])
+
+
+def _paths_of(number: jax.Array, group: int) -> jax.Array:
+    return number * jnp.uint32(group) + jnp.arange(group, dtype=jnp.uint32)
+
+
+def _of_groups(plan: Plan, group: int) -> Plan:
+    """The plan whose samples are groups of paths."""
+    points = None if plan.points is None else plan.points // group
+    return dataclasses.replace(plan, samples=plan.samples // group, block=plan.block // group, points=points)
 
 
 def _likelihood_values(inputs: Inputs, plan: Plan, path: jax.Array, law: Any, moving: Any = None) -> jax.Array:

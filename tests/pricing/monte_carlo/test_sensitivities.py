@@ -13,6 +13,7 @@ MARKET = {"spot": 100.0, "volatility": 0.2, "rate": 0.05, "dividend_yield": 0.02
 STOCK = mc.processes.GeometricBrownianMotion(**MARKET)
 CALL = mc.payoffs.european(strike=105.0)
 TIMES = np.array([0.5, 1.0])
+HESTON = mc.processes.Heston(spot=100.0, params=HestonParams(0.04, 1.0, 0.04, 0.3, -0.5))
 NAMES = ("spot", "volatility", "rate", "dividend_yield")
 RUN = {"key": 2, "paths": 65_536, "times": TIMES}
 
@@ -107,9 +108,14 @@ def test_cross_gammas_of_a_basket(within):
     apart = np.abs(np.asarray(mixed.value - bumped.value))
     assert np.all(apart < 4 * np.hypot(mixed.standard_error, bumped.standard_error) + 1e-5)
     assert mixed.value.shape == (2, 2)
+    backward = mc.second_order(two, payoff, estimator="bumped reverse", **run)["spot", "spot"]
+    np.testing.assert_allclose(backward.value, bumped.value, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(backward.standard_error, bumped.standard_error, rtol=0.15)
 
 
-@pytest.mark.parametrize("method", [mc.methods.Sobol(replicates=8), mc.methods.PseudoRandom(antithetic=True)], ids=["sobol", "antithetic"])  # fmt: skip
+@pytest.mark.parametrize(
+    "method", [mc.methods.Sobol(replicates=8), mc.methods.PseudoRandom(antithetic=True)], ids=["sobol", "antithetic"]
+)
 def test_greeks_by_other_methods(method, exact, within):
     plain = mc.greeks(STOCK, CALL, wrt=("spot",), **RUN)["spot"]
     found = mc.greeks(STOCK, CALL, wrt=("spot",), method=method, **RUN)["spot"]
@@ -120,8 +126,8 @@ def test_greeks_by_other_methods(method, exact, within):
 BAD = [
     ({"wrt": ("vol",)}, InputError, "wrt: 'vol' is no parameter of GeometricBrownianMotion; there are spot, volatility"),
     ({"estimator": "smoothed"}, InputError, "estimator: 'smoothed'; expected one of 'pathwise', 'reverse'"),
-    ({"process": mc.processes.Heston(spot=100.0, params=HestonParams(0.04, 1.0, 0.04, 0.3, -0.5)), "estimator": "likelihood-ratio"},
-     InputTypeError, "estimator: 'likelihood-ratio' needs a process with a method noise"),
+    ({"process": HESTON, "estimator": "likelihood-ratio"}, InputTypeError,
+     "estimator: 'likelihood-ratio' needs a process with a method noise"),
 ]  # fmt: skip
 
 
@@ -135,8 +141,12 @@ def test_bad_input_is_named(change, error, message):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"wrt": ("spot",)}, "wrt: 'spot'; expected pairs"), ({"bump": 0.0}, "bump: 0.0; expected"), ({"estimator": "x"}, "estimator: 'x'")],
-)  # fmt: skip
+    [
+        ({"wrt": ("spot",)}, "wrt: 'spot'; expected pairs"),
+        ({"bump": 0.0}, "bump: 0.0; expected"),
+        ({"estimator": "x"}, "estimator: 'x'"),
+    ],
+)
 def test_bad_second_derivatives_are_named(change, message):
     with pytest.raises(InputError, match=message):
         mc.second_order(STOCK, CALL, **{"wrt": (("spot", "spot"),), "key": 1, "paths": 10, "times": 1.0, **change})
