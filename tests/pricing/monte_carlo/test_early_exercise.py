@@ -19,7 +19,7 @@ from gpujax.pricing.monte_carlo.early_exercise.bases import polynomial
 STOCK = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
 PUT = mc.payoffs.european(strike=40.0, is_call=False)
 TIMES = np.arange(1, 11) / 10
-PATHS, FITTED = 65_536, 8192
+PATHS, FITTED = 65_536, 4096
 
 
 def put(spot=36.0, steps=10, expiry=1.0, volatility=0.2):
@@ -45,8 +45,8 @@ def test_a_bermudan_put_by_quadrature(dtype, within):
     for spot in (36.0, 40.0, 44.0):
         stock = mc.processes.GeometricBrownianMotion(spot=spot, volatility=0.2, rate=0.06)
         found = mc_american(stock, PUT, dtype=dtype)
-        # A cubic fitted to 8,192 paths loses a quarter of a percent.
-        within(found, put(spot), bias=0.0025 * put(spot))
+        # A cubic loses a tenth of a percent.
+        within(found, put(spot), bias=0.001 * put(spot))
         assert found.paths == PATHS
         assert found.value.dtype == np.float64
 
@@ -57,20 +57,47 @@ def mc_american(process, payoff, key=1, times=TIMES, policy_paths=FITTED, **sett
 
 @pytest.mark.shared_data
 def test_the_table_of_longstaff_and_schwartz(shared):
-    """Puts that may be exercised 50 times a year, so Bermudan ones: the bracket holds every value of table 1."""
+    """Puts that may be exercised 50 times a year, so Bermudan ones: the bracket holds the values of table 1."""
     with open(shared / "refvalues" / "lsm2001_table1.csv", newline="") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(line for line in file if line[0] != "#")]
+        rows = [
+            {k: float(v) for k, v in row.items()} for row in csv.DictReader(line for line in file if line[0] != "#")
+        ]
     assert len(rows) == 20
-    for row in rows[::3]:
+    year = [row for row in rows if row["T"] == 1]
+    for row in year:
         stock = mc.processes.GeometricBrownianMotion(spot=row["spot"], volatility=row["vol"], rate=row["r"])
-        times = np.arange(1, round(50 * row["T"]) + 1) / 50
-        found = ee.bracket(stock, PUT, key=3, paths=PATHS, times=times, policy_paths=16_384, outer_paths=64, inner_paths=64)
-        between(found.lower, found.upper, row["fd_american"] - 6e-3, row["fd_american"] + 6e-3)
-        assert found.lower.value > 0.99 * row["fd_american"] - 4 * found.lower.standard_error
-        assert 0 < found.gap.value < 0.015 * row["fd_american"] + 4 * found.gap.standard_error
-        # The paper's own simulation, within both errors.
-        error = np.hypot(row["lsm_se"], found.lower.standard_error)
-        assert abs(found.lower.value - row["lsm_simulated"]) < 4 * error + 0.003 * row["fd_american"]
+        found = ee.bracket(
+            stock,
+            PUT,
+            key=3,
+            paths=PATHS,
+            times=np.arange(1, 51) / 50,
+            policy_paths=FITTED,
+            outer_paths=64,
+            inner_paths=64,
+        )
+        check_row(row, found.lower)
+        # Its differences are a little low where the volatility is high.
+        between(found.lower, found.upper, row["fd_american"], row["fd_american"] + 6e-3)
+        assert 0 < found.gap.value < 0.008 * row["fd_american"] + 4 * found.gap.standard_error
+
+
+@pytest.mark.shared_data
+def test_two_years_have_a_hundred_dates(shared):
+    with open(shared / "refvalues" / "lsm2001_table1.csv", newline="") as file:
+        rows = [
+            {k: float(v) for k, v in row.items()} for row in csv.DictReader(line for line in file if line[0] != "#")
+        ]
+    for row in (row for row in rows if row["T"] == 2 and row["spot"] in (36, 44)):
+        stock = mc.processes.GeometricBrownianMotion(spot=row["spot"], volatility=row["vol"], rate=row["r"])
+        check_row(row, mc_american(stock, PUT, key=3, times=np.arange(1, 101) / 50))
+
+
+def check_row(row, lower):
+    """Against the finite differences, and the paper's own simulation within both errors."""
+    assert abs(lower.value - row["fd_american"]) < 4 * lower.standard_error + 0.002 * row["fd_american"]
+    error = np.hypot(row["lsm_se"], lower.standard_error)
+    assert abs(lower.value - row["lsm_simulated"]) < 4 * error + 0.002 * row["fd_american"]
 
 
 # M. Broadie and P. Glasserman's max-call: three years, nine dates, as in Glasserman (2003), p. 462.
@@ -84,24 +111,24 @@ def alike(assets, spot):
 def test_the_higher_of_two_assets(spot, value):
     times = np.arange(1, 10) / 3
     found = ee.bracket(
-        alike(2, spot), mc.payoffs.best_of(strike=100.0), key=5, paths=PATHS, times=times, policy_paths=16_384,
-        outer_paths=512, inner_paths=128,
+        alike(2, spot), mc.payoffs.best_of(strike=100.0), key=5, paths=PATHS, times=times, policy_paths=8192,
+        outer_paths=256, inner_paths=128,
     )  # fmt: skip
     between(found.lower, found.upper, value - 5e-3, value + 5e-3)
-    assert found.lower.value > 0.988 * value - 4 * found.lower.standard_error
-    assert found.gap.value < 0.012 * value
+    assert found.lower.value > 0.995 * value - 4 * found.lower.standard_error
+    assert found.gap.value < 0.01 * value + 4 * found.gap.standard_error
 
 
 def test_the_highest_of_five_assets():
     """L. Andersen and M. Broadie (2004), table 2: [26.115, 26.165] covers the value with 95 %."""
     times = np.arange(1, 10) / 3
     found = ee.bracket(
-        alike(5, 100.0), mc.payoffs.best_of(strike=100.0), key=5, paths=PATHS, times=times, policy_paths=16_384,
-        outer_paths=256, inner_paths=128, basis=polynomial(3, of="sorted"),
+        alike(5, 100.0), mc.payoffs.best_of(strike=100.0), key=5, paths=PATHS, times=times, policy_paths=8192,
+        outer_paths=128, inner_paths=64, basis=polynomial(2, of="sorted"),
     )  # fmt: skip
     between(found.lower, found.upper, 26.115, 26.165)
     assert found.lower.value > 0.985 * 26.14
-    assert found.gap.value < 0.025 * 26.14
+    assert found.gap.value < 0.02 * 26.14
 
 
 def test_one_date_of_exercise_is_a_european_option():
@@ -137,20 +164,39 @@ def test_what_is_worth_exercising_at_once_is():
 
 def test_biases_are_on_the_side_where_they_belong():
     """On its own paths a policy fitted to few of them earns too much; on new ones it never earns more than the best."""
-    exact = put()
-    own, new = [], []
-    for key in range(12):
-        small = ee.fit_policy(STOCK, PUT, key=key, paths=256, times=TIMES)
-        own.append(float(small.in_sample.value))
+    exact, own, new = put(), [], []
+    for key in range(40):
+        small = ee.fit_policy(STOCK, PUT, key=key, paths=64, times=TIMES, basis=polynomial(5))
         fresh = ee.lower_bound(small, STOCK, PUT, key=key, paths=PATHS)
+        own.append(float(small.in_sample.value))
         new.append(float(fresh.value))
         assert fresh.value < exact + 4 * fresh.standard_error
-    error = np.std(own, ddof=1) / np.sqrt(12)
-    assert np.mean(own) > exact + 2 * error > exact
+    excess = np.array(own) - np.array(new)
+    assert excess.mean() > 2 * excess.std(ddof=1) / np.sqrt(40)
     assert np.mean(new) < exact - 0.02
-    large = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES)
-    better = ee.lower_bound(large, STOCK, PUT, key=1, paths=PATHS)
-    assert better.value > np.mean(new) + 4 * better.standard_error
+
+
+@mc.processes.parameters()
+class Prepared(mc.processes.GeometricBrownianMotion):
+    """Makes its noise for whole paths, and could not go on from a date."""
+
+    def prepare(self, times, draws):
+        return draws
+
+
+def test_the_noise_in_the_regressions_makes_better_policies(policy):
+    """Without it, as where noise is prepared, a policy fitted to as many paths loses several times as much."""
+    prepared = Prepared(spot=36.0, volatility=0.2, rate=0.06)
+    losses = []
+    for process in (prepared, STOCK):
+        values = []
+        for key in range(4):
+            fitted = ee.fit_policy(process, PUT, key=key, paths=1024, times=TIMES)
+            values.append(float(ee.lower_bound(fitted, STOCK, PUT, key=9, paths=PATHS).value))
+        losses.append(float(ee.lower_bound(policy, STOCK, PUT, key=9, paths=PATHS).value) - np.mean(values))
+    assert losses[0] > 3 * max(losses[1], 0.002)
+    with pytest.raises(InputTypeError, match="process: Prepared makes the noise of whole paths at once"):
+        ee.duality_gap(policy, prepared, PUT, key=1)
 
 
 def test_the_gap_shrinks_with_the_inner_paths_and_bounds_what_is_lost(policy):
@@ -161,7 +207,7 @@ def test_the_gap_shrinks_with_the_inner_paths_and_bounds_what_is_lost(policy):
         policy, STOCK, PUT, key=1, paths=4 * PATHS, control=control, method=mc.methods.PseudoRandom(antithetic=True)
     )
     plain = ee.lower_bound(policy, STOCK, PUT, key=1, paths=PATHS)
-    assert lower.standard_error < 0.25 * plain.standard_error
+    assert lower.standard_error < 0.33 * plain.standard_error
     gaps = [ee.duality_gap(policy, STOCK, PUT, key=1, outer_paths=512, inner_paths=inner) for inner in (32, 512)]
     assert gaps[0].value > gaps[1].value + 4 * np.hypot(gaps[0].standard_error, gaps[1].standard_error)
     between(lower, ee.upper_bound(lower, gaps[1]), exact)
@@ -177,15 +223,14 @@ def test_the_gap_does_not_depend_on_the_blocks(policy, monkeypatch):
 
 
 def test_pathwise_greeks_of_a_put(within):
-    names = ("spot", "volatility", "rate", "dividend_yield")
+    names = ("spot", "volatility")
     found = ee.american_greeks(STOCK, PUT, wrt=names, key=1, paths=PATHS, times=TIMES, policy_paths=FITTED)
     same = mc_american(STOCK, PUT)
     np.testing.assert_allclose(found["value"].value, same.value, rtol=1e-13)
     delta = (put(36.05) - put(35.95)) / 0.1
     vega = (put(volatility=0.2005) - put(volatility=0.1995)) / 0.001
-    within(found["spot"], delta, bias=0.005)
+    within(found["spot"], delta, bias=0.008 * abs(delta))
     within(found["volatility"], vega, bias=0.01 * vega)
-    # Spot and strike scale together, and time with rates and squared volatility; so the others follow from scaling alone.
     by_reverse = jax.grad(
         lambda spot: mc_american(mc.processes.GeometricBrownianMotion(spot=spot, volatility=0.2, rate=0.06), PUT).value
     )(36.0)
@@ -210,62 +255,59 @@ def test_heston_s_variance_is_known_to_the_policy():
     """The default basis sees the variance. So does the best policy: with the price alone more is lost."""
     params = HestonParams(v0=0.09, kappa=1.5, theta=0.06, sigma=0.9, rho=-0.3)
     process = mc.processes.Heston(spot=100.0, params=params, rate=0.08)
+    right = mc.payoffs.european(strike=100.0, is_call=False)
     exact = heston_put(params, 100.0, 0.08, 360, 10)
-    run = {"key": 2, "paths": PATHS, "times": TIMES, "policy_paths": 16_384, "max_step": 0.05}
-    control = mc.Control(mc.payoffs.european(strike=0.0), 100.0)
-    found = ee.american(process, mc.payoffs.european(strike=100.0, is_call=False), control=control, **run)
-    by_price = ee.american(
-        process, mc.payoffs.european(strike=100.0, is_call=False), control=control, basis=polynomial(3), **run
-    )
+    found = mc_american(process, right)
+    by_price = mc_american(process, right, basis=polynomial(3))
     assert abs(found.value - exact) < 4 * found.standard_error + 0.005 * exact
     assert found.value > by_price.value + 0.01
 
 
+# Each with the value of the right that may be exercised on the last date only.
 CASES = {
     "jumps": (mc.processes.Merton(spot=100.0, volatility=0.15, rate=0.06, intensity=0.7, jump_mean=-0.1, jump_volatility=0.1),
-              mc.payoffs.european(strike=100.0, is_call=False)),
+              mc.payoffs.european(strike=100.0, is_call=False), 4.745),
     "average": (mc.processes.GeometricBrownianMotion(spot=100.0, volatility=0.25, rate=0.05, dividend_yield=0.05),
-                mc.payoffs.asian(strike=98.0)),
+                mc.payoffs.asian(strike=98.0), 7.206),
     "random rates": (mc.processes.Vasicek(rate=0.03, kappa=0.5, theta=0.04, sigma=0.02),
-                     mc.payoffs.on(lambda rate: 100 * rate, mc.payoffs.european(strike=3.5, is_call=False))),
+                     mc.payoffs.on(lambda rate: 100 * rate, mc.payoffs.european(strike=3.5, is_call=False)), 0.675),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_any_process_and_right_are_bracketed_closely(name):
     """Two bounds that are close together prove each other, whatever the process."""
-    process, payoff = CASES[name]
+    process, payoff, european = CASES[name]
+    times = TIMES[1::2]
     found = ee.bracket(
-        process, payoff, key=7, paths=PATHS, times=TIMES[1::2], policy_paths=FITTED, outer_paths=256, inner_paths=128
+        process, payoff, key=7, paths=PATHS, times=times, policy_paths=FITTED, outer_paths=128, inner_paths=128
     )
-    european = mc.price(process, payoff, key=8, paths=PATHS, times=TIMES[1::2])
-    early = found.lower.value - european.value
-    assert early > 4 * np.hypot(found.lower.standard_error, european.standard_error)
-    assert -4 * found.gap.standard_error < found.gap.value < 0.02 * found.lower.value
+    assert found.lower.value > european + 4 * found.lower.standard_error
+    assert 0 < found.gap.value < 0.02 * found.lower.value
     assert found.upper.value == found.lower.value + found.gap.value
 
 
-def test_dates_of_exercise_among_the_times(policy, within):
-    """Every other time, by number or by flag; a policy for all of them, and steps that payoffs do not see, change nothing."""
+def test_dates_of_exercise_among_the_times(within):
+    """Every other time, by number or by flag; steps that payoffs do not see change nothing."""
     half = put(steps=5)
     by_index = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES, exercise_at=[1, 3, 5, 7, -1])
-    by_flag = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES, exercise_at=np.arange(10) % 2 == 1)
+    flags = np.arange(12) % 2 == 1
+    flags[11] = False
+    by_flag = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=[*TIMES, 1.1, 1.2], exercise_at=flags)
     np.testing.assert_array_equal(by_index.coefficients, by_flag.coefficients)
-    assert by_index.exercise_at == (1, 3, 5, 7, 9)
+    assert by_index.exercise_at == by_flag.exercise_at == (1, 3, 5, 7, 9)
+    assert by_index.times == by_flag.times == tuple(TIMES)
     assert np.all(np.isinf(by_index.coefficients[::2, 0]))
     assert np.all(np.isfinite(by_index.coefficients[1::2]))
     assert np.all(np.asarray(by_index.in_the_money)[::2] == 0)
-    found = ee.lower_bound(by_index, STOCK, PUT, key=1, paths=PATHS)
-    within(found, half, bias=0.0025 * half)
     assert half < put() - 0.03
-    dropped = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES, exercise_at=[1, 3])
-    assert dropped.times == tuple(TIMES[:4])
-    gap = ee.duality_gap(by_index, STOCK, PUT, key=1, outer_paths=64, inner_paths=64)
-    assert 0 < gap.value < 0.05
     finer = ee.bracket(
-        STOCK, PUT, key=1, paths=PATHS, times=TIMES[1::2], policy_paths=FITTED, max_step=0.1, outer_paths=64, inner_paths=64
-    )
+        STOCK, PUT, key=1, paths=PATHS, times=TIMES, exercise_at=[1, 3, 5, 7, 9], policy_paths=FITTED, max_step=0.05,
+        outer_paths=64, inner_paths=64,
+    )  # fmt: skip
+    within(finer.lower, half, bias=0.002 * half)
     between(finer.lower, finer.upper, half)
+    assert 0 < finer.gap.value < 0.01 * half
 
 
 def test_a_policy_is_used_again(policy, within):
@@ -273,20 +315,18 @@ def test_a_policy_is_used_again(policy, within):
     other = mc.processes.GeometricBrownianMotion(spot=37.0, volatility=0.2, rate=0.06)
     right = ee.exercised(PUT, policy)
     found = mc.price(other, {"right": right, "put": PUT}, key=4, paths=PATHS, times=policy.times)
-    within(found["right"], put(37.0), bias=0.005 * put(37.0))
+    within(found["right"], put(37.0), bias=0.002 * put(37.0))
     assert found["right"].value > found["put"].value
     with pytest.raises(InputError, match=r"times: 4, but the policy is for 10; expected policy\.times"):
-        mc.price(STOCK, right, key=1, paths=100, times=TIMES[:4])
+        right.check(4)
     assert np.isnan(mc.price(STOCK, right, key=1, paths=PATHS, times=2 * TIMES).value)
 
 
 def test_policies_do_not_depend_on_how_a_polynomial_is_written(policy):
     """Families of one degree span one space; Laguerre's is another, and nearly as good."""
-    value = float(ee.lower_bound(policy, STOCK, PUT, key=1, paths=PATHS).value)
     for family, allowed in (("power", 1e-9), ("chebyshev", 1e-9), ("laguerre", 0.01)):
         other = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES, basis=polynomial(3, family=family))
-        found = float(ee.lower_bound(other, STOCK, PUT, key=1, paths=PATHS).value)
-        assert abs(found - value) < allowed, family
+        assert abs(other.in_sample.value - policy.in_sample.value) < allowed, family
 
 
 def own_regressors(seen):
@@ -298,15 +338,13 @@ def test_a_user_s_own_basis(policy):
     """The cubic again, with a regressor that is a combination of others: it is dropped."""
     own = ee.fit_policy(STOCK, PUT, key=1, paths=FITTED, times=TIMES, basis=own_regressors)
     assert np.all(np.asarray(own.coefficients)[:-1, 4] == 0)
-    found = ee.lower_bound(own, STOCK, PUT, key=1, paths=PATHS)
-    expected = ee.lower_bound(policy, STOCK, PUT, key=1, paths=PATHS)
-    np.testing.assert_allclose(found.value, expected.value, rtol=1e-6)
+    np.testing.assert_allclose(own.in_sample.value, policy.in_sample.value, rtol=1e-7)
 
 
 def test_where_hardly_a_path_is_in_the_money_nothing_is_exercised():
     stock = mc.processes.GeometricBrownianMotion(spot=55.0, volatility=0.2, rate=0.06)
     policy = ee.fit_policy(stock, PUT, key=1, paths=FITTED, times=TIMES)
-    few = np.asarray(policy.in_the_money) <= 8
+    few = np.asarray(policy.in_the_money) <= 2 * 6  # a constant, three powers, two of the noise
     assert few[0]
     assert not few[-1]
     np.testing.assert_array_equal(np.isinf(policy.coefficients[:, 0]), few)
@@ -327,24 +365,29 @@ def test_keys_give_streams_of_their_own(policy):
     other = ee.fit_policy(STOCK, PUT, key=2, paths=FITTED, times=TIMES)
     assert not np.any(np.asarray(other.coefficients)[:-1] == np.asarray(policy.coefficients)[:-1])
     # A policy is not fitted to the paths that the same key values it on.
-    assert abs(float(policy.in_sample.value) - float(ee.lower_bound(policy, STOCK, PUT, key=1, paths=FITTED).value)) > 1e-6
+    assert (
+        abs(float(policy.in_sample.value) - float(ee.lower_bound(policy, STOCK, PUT, key=1, paths=FITTED).value)) > 1e-6
+    )
 
 
 def test_scenarios_under_vmap():
     strikes = jnp.array([38.0, 40.0])
 
     def value(strike):
-        payoff = mc.payoffs.european(strike=strike, is_call=False)
-        return ee.american(STOCK, payoff, key=1, paths=4096, times=TIMES[:3], policy_paths=1024).value
+        return mc_american(STOCK, mc.payoffs.european(strike=strike, is_call=False)).value
 
     alone = [value(float(strike)) for strike in strikes]
-    np.testing.assert_allclose(jax.vmap(value)(strikes), alone, rtol=1e-12)
+    np.testing.assert_allclose(jax.vmap(value)(strikes), alone, rtol=1e-9)
 
 
 ERRORS = [
     ({"exercise_at": [3, 10]}, InputError, "exercise_at: 10 is not among the 10 times"),
     ({"exercise_at": []}, InputError, "exercise_at: empty"),
-    ({"exercise_at": [True, False]}, InputError, r"exercise_at: shape \(2,\); expected a bool for each of the 10 times"),
+    (
+        {"exercise_at": [True, False]},
+        InputError,
+        r"exercise_at: shape \(2,\); expected a bool for each of the 10 times",
+    ),
     ({"exercise_at": [0.5]}, InputTypeError, r"exercise_at: \[0.5\]; expected indices"),
     ({"basis": 3}, InputTypeError, "basis: 3; expected bases.polynomial"),
     ({"basis": lambda seen: []}, InputError, "basis: it gives list; expected a list of at least one array"),

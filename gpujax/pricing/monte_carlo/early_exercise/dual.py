@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
 from gpujax.errors import InputError, InputTypeError
 from gpujax.numerics.random import threefry
@@ -124,7 +125,16 @@ def upper_bound(lower: Estimate, gap: Estimate) -> Estimate:
     >>> round(float(found.value), 3), round(float(found.standard_error), 3)
     (10.1, 0.05)
     """
-    return Estimate(lower.value + gap.value, jnp.hypot(lower.standard_error, gap.standard_error), gap.paths)
+    value, error = _beside(gap.value, lower.value), _beside(gap.standard_error, lower.standard_error)
+    return Estimate(lower.value + value, jnp.hypot(lower.standard_error, error), gap.paths)
+
+
+def _beside(x: Any, other: Any) -> Any:
+    """On the devices of the other: a run of few blocks leaves its result on fewer devices than one of many."""
+    known = isinstance(x, jax.Array) and isinstance(other, jax.Array)
+    if not known or isinstance(x, Tracer) or isinstance(other, Tracer):
+        return x
+    return jax.device_put(x, other.sharding)
 
 
 @functools.partial(jax.jit, static_argnames=("plan", "inner"))

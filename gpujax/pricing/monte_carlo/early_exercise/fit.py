@@ -4,15 +4,15 @@ Backwards from the last date, what a path earns later by the policy found so far
 the paths where exercise pays anything. The fitted value of waiting serves for the decision only; a path goes on earning what it
 earns. Amounts are regressed in money of the date, each brought there along its own path, so that random rates are in order.
 
-What the noise W adds to a path between the date t and the moment τ when it earns has mean zero, whatever is known on the date, and so
-has $(W_\\tau - W_t)^2 - (\\tau - t)$. Both are regressors too, and then forgotten: for an American put they take away 24 parts in 25 of
-the variance that a fit has to see through, so that 2,048 paths make a better policy than 16,384 do without them. This is the use of
-control variates of Rasmussen (2005), with martingales that every process has.
+What the noise W adds to a path between the date t and the moment τ when it earns has mean zero, whatever is known on the date,
+and so has $(W_\tau - W_t)^2 - (\tau - t)$. Both are regressors too, and then forgotten: for an American put they take away 24
+parts in 25 of the variance that a fit has to see through, so that 2,048 paths make a better policy than 16,384 do without them.
+This is the use of control variates of Rasmussen (2005), with martingales that every process has.
 
 Sources: F. A. Longstaff and E. S. Schwartz, "Valuing American Options by Simulation: A Simple Least-Squares Approach", Review of
 Financial Studies 14 (2001), 113-147; E. Clément, D. Lamberton and P. Protter, "An analysis of a least squares regression method
-for American option pricing", Finance and Stochastics 6 (2002), 449-471 (convergence); N. S. Rasmussen, "Control variates for Monte
-Carlo valuation of American options", Journal of Computational Finance 9(1) (2005), 83-118.
+for American option pricing", Finance and Stochastics 6 (2002), 449-471 (convergence); N. S. Rasmussen, "Control variates for
+Monte Carlo valuation of American options", Journal of Computational Finance 9(1) (2005), 83-118.
 """
 
 import functools
@@ -60,7 +60,8 @@ def fit_policy(
         payoff: what exercise pays, as its `value` at each date: european(...), best_of(...), on(...), an asian(...) whose average
             runs up to the date.
         key: an integer seed, or a key of `jax.random`. The paths are other ones than those that `price` makes of the same key.
-        paths: how many the policy is fitted to. All their dates are in memory: paths * dates * (1 + variables) numbers.
+        paths: how many the policy is fitted to. All their dates are in memory: the process's state, the payoff's account and the
+            noise.
         times: increasing, > 0, in years: what the payoff sees. Exercise now, at time zero, is not among the dates.
         exercise_at: which of the times are dates of exercise: indices, or a bool for each time; by default all. Times after the
             last of them are dropped.

@@ -57,9 +57,9 @@ def exercised(payoff: Payoff, policy: Policy) -> Payoff:
             with `lower_bound` only.
 
     The value of the result is that of the right or less, since no policy beats the best one. Its derivatives take the policy as
-    given: that is right to first order where the policy is nearly best, because moving the moment of exercise then changes
-    nothing (V. Piterbarg, "Computing deltas of callable LIBOR exotics in forward LIBOR models", Journal of Computational Finance
-    7(3) (2004), 107-144).
+    given, which is exact for the best one, because moving the moment of exercise then changes nothing to first order (V.
+    Piterbarg, "Computing deltas of callable LIBOR exotics in forward LIBOR models", Journal of Computational Finance 7(3) (2004),
+    107-144).
 
     Raises: InputError, from the simulation, for another number of times; exercise at other times than those of the policy gives
         NaN.
@@ -115,7 +115,9 @@ class _Exercised:
         return self.moved(account, *_unpacked(now))
 
     def value(self, account, last):
-        return account[1]
+        paid = account[1]
+        whole = last.index + 1 == self.coefficients.shape[0]
+        return jnp.where(whole, paid, jnp.full_like(paid, jnp.nan))
 
     def moved(self, account: Any, now: Observation, state: Any) -> Any:
         """The account after one more time, where the state is given."""
