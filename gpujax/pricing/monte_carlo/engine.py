@@ -13,7 +13,7 @@ from gpujax.pricing.monte_carlo.blocks import Plan, moments_of_blocks, repetitio
 from gpujax.pricing.monte_carlo.controls import flat_controls
 from gpujax.pricing.monte_carlo.methods import whole
 from gpujax.pricing.monte_carlo.parameters import as_dtype
-from gpujax.pricing.monte_carlo.payoffs.payoff import Observation
+from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, check_looks
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.simulation import Branch, Numbers, initial_states, run_paths
 from gpujax.pricing.monte_carlo.statistics import Moments, combine
@@ -47,6 +47,8 @@ def make_inputs(
 ) -> Inputs:
     """Inputs from what a caller gives, checked."""
     controls, expected = flat_controls(control)
+    for each in (*payoffs, *controls):
+        check_looks(each, grid.seen)
     if drift is not None:
         expected_shape = (len(grid.times), process.normals)
         if np.shape(drift) not in (expected_shape, expected_shape[1:]):

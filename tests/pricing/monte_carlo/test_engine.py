@@ -147,6 +147,7 @@ CASES = [
     ({"key": None}, InputTypeError, "key: None; expected an integer"),
     ({"dtype": np.int32}, InputTypeError, "dtype: .*expected float64 or float32"),
     ({"payoff": lambda path: path}, InputTypeError, "payoff: .*expected one of monte_carlo.payoffs"),
+    ({"payoff": mc.payoffs.forward_start(set_at=3)}, InputError, "set_at: 3; expected at most 0, the last of 1"),
     ({"process": 3.0}, InputTypeError, "process: 3.0; expected one of monte_carlo.processes"),
     (
         {"payoff": mc.payoffs.of_path(lambda path: path, times=1)},

@@ -1,7 +1,7 @@
 """Processes: dynamics of one price or several, each a pytree of its parameters."""
 
 from gpujax.pricing.monte_carlo.local_variance import LocalVariance, dupire, dupire_variance, total_variance
-from gpujax.pricing.monte_carlo.parameters import parameters
+from gpujax.pricing.monte_carlo.parameters import parameter, parameters
 from gpujax.pricing.monte_carlo.process import CustomProcess, Process
 from gpujax.pricing.monte_carlo.processes.bootstrap import BlockBootstrap
 from gpujax.pricing.monte_carlo.processes.geometric import CorrelatedGeometricBrownianMotion, GeometricBrownianMotion
@@ -42,6 +42,7 @@ __all__ = [
     "Vasicek",
     "dupire",
     "dupire_variance",
+    "parameter",
     "parameters",
     "total_variance",
 ]
