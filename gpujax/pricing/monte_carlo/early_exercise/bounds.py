@@ -169,7 +169,7 @@ def bracket(
     paths: int,
     times: Any,
     outer_paths: int = 1024,
-    inner_paths: int = 256,
+    inner_paths: int = 128,
     exercise_at: Any = None,
     basis: Any = None,
     policy_paths: int = POLICY_PATHS,

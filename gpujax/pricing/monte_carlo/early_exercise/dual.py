@@ -9,7 +9,7 @@ $$ \pi_k = \pi_{k-1} + L_k - Q_{k-1}. $$
 
 $Q_k$ comes from `inner_paths` new paths from where each of the `outer_paths` is on each date. They are unbiased and independent
 of those of other dates, so that $\pi$ remains a martingale and the bound a bound; their noise makes it wider, by an amount that
-falls like 1 / inner_paths.
+falls with inner_paths. The controls of the policy's regressions take most of it away beforehand (see `fit`).
 
 A date where the policy goes on and exercise pays nothing cannot hold the maximum: there $h_k - \pi_k$ is below its value on the
 next date that the policy exercises on, or on the last one. Such dates are left out, and their noise with them (Andersen and
@@ -36,7 +36,7 @@ from gpujax.pricing.monte_carlo.arguments import MOST_PATHS, check_process, floa
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks
 from gpujax.pricing.monte_carlo.early_exercise.fit import stream
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
-from gpujax.pricing.monte_carlo.early_exercise.recording import Place, record
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, noise_controls, record
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
@@ -57,7 +57,7 @@ def duality_gap(
     *,
     key: Any,
     outer_paths: int = 1024,
-    inner_paths: int = 256,
+    inner_paths: int = 128,
     dtype: Any = None,
     max_step: float | None = None,
     devices: Sequence[Any] | None = None,
@@ -70,7 +70,7 @@ def duality_gap(
         key: an integer seed, or a key of `jax.random`; the paths are other ones than those of `fit_policy` and `price` for it.
         outer_paths: how many gaps the estimate is a mean of.
         inner_paths: from each outer path on each date, a multiple of four: they come in antithetic pairs, two at a time. Their
-            noise makes the gap too large, by an amount that falls like 1 / inner_paths.
+            noise makes the gap too large.
         dtype, max_step, devices: as for `price`.
 
     Returns: `Estimate(value, standard_error, paths)`, never below zero but for noise.
@@ -103,9 +103,12 @@ def duality_gap(
     plan = make_plan(process, PseudoRandom(), outer_paths, grid, inputs, devices=devices, most=most)
     ends = np.arange(grid.seen) if grid.looks is None else np.flatnonzero(np.asarray(grid.looks))
     dates = np.asarray(policy.exercise_at)
+    controls = len(noise_controls([np.zeros(())] * process.normals, np.zeros(())))
+    of_noise = policy.of_noise if np.shape(policy.of_noise)[1] == controls else np.zeros((grid.seen, controls))
     found = _gap(
         inputs,
         stream(key, 3),
+        of_noise,
         np.asarray(dates, np.int32),
         np.asarray(ends[dates], np.int32),
         plan=plan,
@@ -139,12 +142,12 @@ def _beside(x: Any, other: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames=("plan", "inner"))
 def _gap(
-    inputs: Inputs, inner_key: Any, dates: jax.Array, ends: jax.Array, *, plan: Plan, inner: int
+    inputs: Inputs, inner_key: Any, of_noise: jax.Array, dates: jax.Array, ends: jax.Array, *, plan: Plan, inner: int
 ) -> tuple[jax.Array, jax.Array]:
     dtype = inputs.times.dtype
 
     def sampler(all_inputs: Any, path: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
-        inputs, inner_key, dates, ends = all_inputs
+        inputs, inner_key, of_noise, dates, ends = all_inputs
         process, right = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
         inputs = inputs._replace(process=process)
         numbers = numbers_of(inputs, plan, path)
@@ -159,7 +162,10 @@ def _gap(
             now = look(process, place.state, date, inputs.times[end])
             stops, worth = right.decide(place.account, now, place.state)
             worth = jnp.maximum(worth, 0)
-            next_after = _earned_after(inputs, right, inner_key, plan, draws, place, date, end)
+            paid, controls = _earned_after(inputs, right, inner_key, plan, draws, place, date, end)
+            # The coefficients come from other paths, so that nothing is biased.
+            noise = sum((c * x for c, x in zip(of_noise[date], controls, strict=True)), jnp.zeros_like(paid))
+            next_after = paid - now.discount * noise
             martingale = martingale + jnp.where(stops, worth, next_after) - after
             possible = stops | (worth > 0) | (date == dates[-1])
             highest = jnp.where(possible, jnp.maximum(highest, worth - martingale), highest)
@@ -170,7 +176,7 @@ def _gap(
         start = (zero, zero, jnp.full_like(zero, -jnp.inf))
         return [lax.scan(climb, start, (dates, ends, places))[0][2]], []
 
-    parts = moments_of_blocks(sampler, (inputs, inner_key, dates, ends), plan)
+    parts = moments_of_blocks(sampler, (inputs, inner_key, of_noise.astype(dtype), dates, ends), plan)
     value, error = estimates(combine(parts), jnp.zeros(0, parts.mean.dtype))
     return value[0], error[0]
 
@@ -184,8 +190,11 @@ def _earned_after(
     place: Place,
     date: jax.Array,
     end: jax.Array,
-) -> jax.Array:
-    """What the policy earns after a date, the end of the step `end`, from inner paths that begin where the outer ones are."""
+) -> tuple[jax.Array, list[jax.Array]]:
+    """Means over inner paths that begin where the outer ones are on a date, the end of the step `end`.
+
+    Returns: what the policy earns after the date, and the controls of the noise on the way to that.
+    """
     times, looks, process = inputs.times, inputs.looks, inputs.process
     outer, quarter = draws.shape
     count, normals = times.shape[0], plan.layout.normals
@@ -202,17 +211,26 @@ def _earned_after(
         return jnp.concatenate([z.real, z.imag, *mirrored])
 
     def step(k: jax.Array, loop: Any) -> Any:
-        state, carry, ahead = loop
+        state, carry, added, elapsed, ahead = loop
         numbers = tuple(four(z, i < normals) for i, z in enumerate(ahead))
-        state = process.advance(state, times[k - 1], times[k] - times[k - 1], numbers)
+        length = times[k] - times[k - 1]
+        state = process.advance(state, times[k - 1], length, numbers)
+        waits = carry[1] == 0
+        root = jnp.where(waits, jnp.sqrt(length), 0)
+        added = tuple(w + root * z for w, z in zip(added, numbers, strict=False))
+        elapsed = elapsed + jnp.where(waits, length, 0)
 
         def looked() -> Any:
             return right.moved(carry, look(process, state, seen[k], times[k]), state)
 
         carry = looked() if looks is None else lax.cond(looks[k], looked, lambda: carry)
-        return state, carry, draw(k + 1)
+        return state, carry, added, elapsed, draw(k + 1)
+
+    def mean(x: jax.Array) -> jax.Array:
+        return jnp.mean(x.reshape(4, outer, quarter), axis=(0, 2))
 
     state, account = jax.tree.map(spread, (place.state, place.account))
-    paid = jnp.zeros(4 * outer * quarter, times.dtype)
-    _, (_, paid), _ = lax.fori_loop(end + 1, count, step, (state, (account, paid), draw(end + 1)))
-    return jnp.mean(paid.reshape(4, outer, quarter), axis=(0, 2))
+    zero = jnp.zeros(4 * outer * quarter, times.dtype)
+    start = state, (account, zero), (zero,) * normals, zero, draw(end + 1)
+    _, (_, paid), added, elapsed, _ = lax.fori_loop(end + 1, count, step, start)
+    return mean(paid), [mean(x) for x in noise_controls(added, elapsed)]

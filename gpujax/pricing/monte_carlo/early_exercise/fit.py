@@ -29,7 +29,7 @@ from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, fl
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, variables_of
-from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, record, seen_at
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, noise_controls, record, seen_at
 from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
@@ -196,13 +196,14 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
         other = jnp.broadcast_to(jnp.asarray(elsewhere, x.dtype), x[slot].shape)
         return jnp.where(on_date.reshape(-1, *(1,) * (x.ndim - 1)), x[slot], other)
 
-    coefficients, centre, inverse_scale, count = fitted
+    coefficients, centre, inverse_scale, of_noise, count = fitted
     wide = paid.astype(wide_dtype())
     deviation = jnp.sqrt(jnp.sum((wide - jnp.mean(wide)) ** 2) / max(wide.size - 1, 1))
     return {
         "coefficients": placed(coefficients, [jnp.inf, *[0] * (coefficients.shape[1] - 1)]),
         "centre": placed(centre, 0),
         "inverse_scale": placed(inverse_scale, 1),
+        "of_noise": placed(of_noise, 0),
         "in_the_money": placed(count, 0),
         "in_sample": (jnp.mean(wide), deviation / np.sqrt(wide.size)),
     }
@@ -228,26 +229,21 @@ def _regress(
     scales = [_scale(basis, x, used) for x in variables]
     centre, inverse_scale = (jnp.stack(each).astype(dtype) for each in zip(*scales, strict=True))
     columns = [jnp.ones_like(earned.paid), *basis.functions(scaled(variables, centre, inverse_scale))]
-    controls = _controls(earned, stopping)
-    coefficients = least_squares([*columns, *controls], earned.paid / discount, used)[: len(columns)].astype(dtype)
+    # What the noise adds from now on until a path earns has mean zero, whatever is known now.
+    added = [then - w for then, w in zip(earned.noise, stopping.noise, strict=True)]
+    controls = noise_controls(added, earned.time - stopping.time)
+    solved = least_squares([*columns, *controls], earned.paid / discount, used).astype(dtype)
+    coefficients, of_noise = solved[: len(columns)], solved[len(columns) :]
     count = jnp.sum(used, dtype=jnp.int32)
     # So few paths say nothing about the value of waiting, and as few can lose by it.
     enough = count > 2 * (len(columns) + len(controls))
     never = jnp.zeros_like(coefficients).at[0].set(jnp.where(last, 0, jnp.inf).astype(dtype))
     coefficients = jnp.where(enough, coefficients, never)
+    of_noise = jnp.where(enough, of_noise, jnp.zeros_like(of_noise))
     worth = jnp.maximum(stopping.paid, 0)
     stops = used & (seen.exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
     earned = jax.tree.map(lambda then, now: jnp.where(stops | last, now, then), earned, stopping._replace(paid=worth))
-    return earned, (coefficients, centre, inverse_scale, count)
-
-
-def _controls(earned: _Earned, now: _Earned) -> list[jax.Array]:
-    """What the noise adds from now on until a path earns: mean zero, whatever is known now."""
-    added = [then - w for then, w in zip(earned.noise, now.noise, strict=True)]
-    squares = [w * w - (earned.time - now.time) for w in added]
-    # Of many, the products are too many.
-    product = [added[0] * added[1]] if len(added) == 2 else []
-    return [*added, *squares, *product]
+    return earned, (coefficients, centre, inverse_scale, of_noise, count)
 
 
 def _scale(basis: Basis, x: jax.Array, used: jax.Array) -> tuple[jax.Array, jax.Array]:

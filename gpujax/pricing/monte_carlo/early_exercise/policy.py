@@ -33,6 +33,8 @@ class Policy:
         coefficients: `[times, 1 + regressors]`, the constant first, of the value of waiting in money of the date; an infinite
             constant where there is no exercise: at the other times, and where hardly a path was in the money.
         centre, inverse_scale: `[times, variables]`; regressors are functions of (variable - centre) * inverse_scale.
+        of_noise: `[times, controls]`, how much of what a path earns comes from the noise after the date: the coefficients of the
+            controls of the regressions, which serve nested simulations too.
         in_the_money: `[times]`, how many paths each regression had.
         in_sample: what the policy earns on the paths that it was fitted to. It knows their future, so this value is too high by
             nobody knows how much; it is a diagnostic: far above the value on new paths, the fit is of noise.
@@ -44,6 +46,7 @@ class Policy:
     coefficients: Any
     centre: Any
     inverse_scale: Any
+    of_noise: Any
     in_the_money: Any
     in_sample: Estimate
 

@@ -1,5 +1,6 @@
 """Blocks of paths that are kept on the dates of exercise: what regressions and nested simulations start from."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.simulation import Numbers, initial_states, run_paths
 
-__all__ = ["Place", "beginning", "record", "seen_at"]
+__all__ = ["Place", "beginning", "noise_controls", "record", "seen_at"]
 
 
 class Place(NamedTuple):
@@ -93,6 +94,14 @@ class _WithNoise:
         root = jnp.sqrt(step)
         driven = tuple(w + root * z for w, z in zip(state[1], draws, strict=False))
         return self.process.advance(state[0], time, step, draws), driven
+
+
+def noise_controls(added: Sequence[jax.Array], elapsed: jax.Array) -> list[jax.Array]:
+    """Martingales of Brownian motions over some time: what they added, its squares less their mean, and the product of two."""
+    squares = [w * w - elapsed for w in added]
+    # Of many, the products are too many.
+    product = [added[0] * added[1]] if len(added) == 2 else []
+    return [*added, *squares, *product]
 
 
 def seen_at(payoff: Payoff, now: Observation, state: Any, account: Any) -> tuple[jax.Array, Seen]:
