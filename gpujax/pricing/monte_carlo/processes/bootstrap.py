@@ -4,7 +4,8 @@ A return at a time would lose what returns have to do with each other: volatilit
 the history keep it, and of several assets taken together also what they have to do with one another. The history goes round, its
 first return following its last, so that every return is equally likely at every step:
 
-$$ i_{k+1} = \begin{cases} \text{any of } 0 \dots n - 1 & \text{where a block begins,} \\ (i_k + 1) \bmod n & \text{inside it.}\end{cases} $$
+$$ i_{k+1} = \begin{cases} \text{any of } 0 \dots n - 1 & \text{where a block begins,} \\
+   (i_k + 1) \bmod n & \text{inside it.} \end{cases} $$
 
 In the stationary bootstrap a block begins with probability 1 / L at every step, so that lengths are geometric with mean L and
 the path has the same law at every time; in the circular one, every L steps.
@@ -44,8 +45,8 @@ class BlockBootstrap:
         spot: price now, > 0, in currency; `[assets]` for several.
         returns: log returns of the history in order, `[n]`, or `[n, assets]` for several assets, whose returns of one date stay
             together; finite, n up to 2^24.
-        block_length: L, in returns: the mean length of a block, >= 1, where it is stationary; else its length, a whole number from
-            1 to n. One makes returns independent. Longer than the memory of the returns, much shorter than the history.
+        block_length: L, in returns: the mean length of a block, >= 1, where it is stationary; else its length, a whole number
+            from 1 to n. One makes returns independent. Longer than the memory of the returns, much shorter than the history.
         stationary: whether lengths of blocks are random.
         rate: for the discount factor, continuously compounded; a number or a `PiecewiseConstant`.
 

@@ -8,7 +8,8 @@ it is, a normal variable correlated with that step's increment of W, and in the 
 point b_k Δ where its mean square error is least (κ = 1 in the paper):
 
 $$ Y_{t_i} \approx \sqrt{2H} \Bigl( \int_{t_{i-1}}^{t_i} (t_i - s)^{\alpha}\,dW_s + \sum_{k=2}^{i} (b_k \Delta)^\alpha\,
-   (W_{t_{i-k+1}} - W_{t_{i-k}}) \Bigr), \qquad \alpha = H - \tfrac12, \quad b_k^\alpha = \frac{k^{\alpha+1} - (k-1)^{\alpha+1}}{\alpha + 1} $$
+   (W_{t_{i-k+1}} - W_{t_{i-k}}) \Bigr), \quad \alpha = H - \tfrac12, \quad
+   b_k^\alpha = \frac{k^{\alpha+1} - (k-1)^{\alpha+1}}{\alpha + 1} $$
 
 With equal steps this is a triangular Toeplitz matrix times the increments: one matrix product for a block of paths. Each sum is
 then scaled to the exact variance of Y, t^2H, so that E v = ξ at every step. The price moves with the variance at the beginning of
