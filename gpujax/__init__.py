@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from gpujax.device import detect as detect
     from gpujax.hub import Adapter as Adapter
     from gpujax.hub import components as components
+    from gpujax.pricing import arithmetic_asian as arithmetic_asian
     from gpujax.pricing import bachelier as bachelier
     from gpujax.pricing import black76 as black76
     from gpujax.pricing import black_scholes as black_scholes
     from gpujax.pricing import digital as digital
     from gpujax.pricing import displaced as displaced
+    from gpujax.pricing import geometric_asian as geometric_asian
     from gpujax.pricing import heston as heston
     from gpujax.pricing import monte_carlo as monte_carlo
     from gpujax.pricing.black_scholes import implied_volatility as implied_volatility
@@ -40,6 +42,7 @@ _LAZY = {
     "DeviceConfig": ("gpujax.device", "DeviceConfig"),
     "Hardware": ("gpujax.device", "Hardware"),
     "accelerate": ("gpujax.device", "accelerate"),
+    "arithmetic_asian": ("gpujax.pricing.arithmetic_asian", ""),
     "bachelier": ("gpujax.pricing.bachelier", ""),
     "black76": ("gpujax.pricing.black76", ""),
     "black_scholes": ("gpujax.pricing.black_scholes", ""),
@@ -50,6 +53,7 @@ _LAZY = {
     "digital": ("gpujax.pricing.digital", ""),
     "displaced": ("gpujax.pricing.displaced", ""),
     "errors": ("gpujax.errors", ""),
+    "geometric_asian": ("gpujax.pricing.geometric_asian", ""),
     "heston": ("gpujax.pricing.heston", ""),
     "hub": ("gpujax.hub", ""),
     "implied_volatility": ("gpujax.pricing.black_scholes", "implied_volatility"),

@@ -18,7 +18,7 @@ FORMULAS = [
     f"gpujax.{name}"
     for name in (
         "numerics.normal", "pricing.bachelier", "pricing.black76", "pricing.black_scholes", "pricing.digital",
-        "pricing.displaced",
+        "pricing.displaced", "pricing.geometric_asian", "pricing.arithmetic_asian",
     )
 ]  # fmt: skip
 

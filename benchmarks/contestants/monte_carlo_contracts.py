@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from benchmarks.harness.measure import Arrays, Tolerance
+from gpujax.hub.oracles import asian_call_moments
 
 __all__ = ["AmericanPut", "AsianCall", "BasketCall", "Contract", "HestonCall", "answer", "reference", "sample_answer",
            "tolerances"]  # fmt: skip
@@ -150,35 +151,10 @@ def _call_moments(forward: np.ndarray, strike: float, total: float) -> tuple[np.
 
 
 def _asian(c: AsianCall) -> tuple[float, float]:
-    """By recursion on the density of the sum, backwards in time, exact but for a trapezoidal rule that converges geometrically.
-
-    With returns X_k the sum is S e^{Y_1}, Y_n = X_n, Y_k = X_k + log(1 + e^{Y_{k+1}}) (A. Carverhill and L. Clewlow,
-    "Valuing average rate (Asian) options", Risk 3(4), 1990); given Y_2 the payoff's expectation is Black's formula.
-    """
-    step = c.expiry / c.steps
-    total, drift = c.volatility * math.sqrt(step), (c.rate - 0.5 * c.volatility**2) * step
-    spacing, discount, each = 0.25 * total, math.exp(-c.rate * c.expiry), c.spot / c.steps * math.exp(c.rate * step)
-    if c.steps == 1:
-        first, second = _call_moments(np.array([each]), c.strike, total)
-        return discount * first[0], discount**2 * second[0]
-
-    def grid(centre: float, seen: int) -> np.ndarray:
-        reach = math.ceil(10.0 * total * math.sqrt(seen) / spacing)
-        return centre + spacing * np.arange(-reach, reach + 1)
-
-    def density(y: np.ndarray, centre: np.ndarray) -> np.ndarray:
-        return np.exp(-0.5 * ((y - centre) / total) ** 2) / (total * math.sqrt(2.0 * math.pi))
-
-    centre = drift
-    y = grid(centre, 1)
-    weights = spacing * density(y, np.array(drift))
-    for seen in range(2, c.steps):
-        centre = drift + math.log1p(math.exp(centre))
-        following = grid(centre, seen)
-        weights = spacing * density(following[:, None], drift + np.log1p(np.exp(y))[None, :]) @ weights
-        y = following
-    first, second = _call_moments(each * (1.0 + np.exp(y)), c.strike, total)
-    return discount * float(first @ weights), discount**2 * float(second @ weights)
+    """By recursion on the density of the sum."""
+    return asian_call_moments(
+        spot=c.spot, strike=c.strike, expiry=c.expiry, volatility=c.volatility, rate=c.rate, fixings=c.steps
+    )
 
 
 def _basket(c: BasketCall, nodes: int = 16) -> tuple[float, float]:

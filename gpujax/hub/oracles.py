@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["greeks_oracle", "implied_volatility_oracle", "normal_oracle", "price_oracle"]
+__all__ = [
+    "asian_call_moments",
+    "asian_oracle",
+    "greeks_oracle",
+    "implied_volatility_oracle",
+    "normal_oracle",
+    "price_oracle",
+]
 
 DIGITS = 50
 
@@ -81,6 +88,75 @@ def normal_oracle(function: str) -> Callable[..., np.ndarray]:
         return _each(lambda point: NORMAL[function](point[name]), inputs)
 
     return oracle
+
+
+def asian_oracle(fixings: int) -> Callable[..., np.ndarray]:
+    """Exact prices of options on the arithmetic average of equally spaced fixings, float64 `[n]`."""
+
+    def oracle(*, is_call: Any, **inputs: Any) -> np.ndarray:
+        found = []
+        for i in range(len(is_call)):
+            point = {name: float(array[i]) for name, array in inputs.items()}
+            call, _ = asian_call_moments(**point, fixings=fixings)
+            carry, step = point["rate"] - point["dividend_yield"], point["expiry"] / fixings
+            forward = point["spot"] * np.mean(np.exp(carry * step * np.arange(1, fixings + 1)))
+            put = call - np.exp(-point["rate"] * point["expiry"]) * (forward - point["strike"])
+            found.append(call if is_call[i] else put)
+        return np.array(found)
+
+    return oracle
+
+
+def asian_call_moments(
+    *,
+    spot: float,
+    strike: float,
+    expiry: float,
+    volatility: float,
+    rate: float,
+    dividend_yield: float = 0.0,
+    fixings: int,
+) -> tuple[float, float]:
+    """Expectations of the present value of a call on the arithmetic average, and of its square, to ten digits of the spot.
+
+    By recursion on the density of the sum, backwards in time, exact but for a trapezoidal rule that converges geometrically.
+    With returns X_k the sum is S e^{Y_1}, Y_n = X_n, Y_k = X_k + log(1 + e^{Y_{k+1}}) (A. Carverhill and L. Clewlow, "Valuing
+    average rate (Asian) options", Risk 3(4), 1990); given Y_2 the payoff's expectation is Black's formula.
+    """
+    from scipy.special import ndtr
+
+    step = expiry / fixings
+    total, drift = volatility * np.sqrt(step), (rate - dividend_yield - 0.5 * volatility**2) * step
+    spacing, discount = 0.25 * total, np.exp(-rate * expiry)
+    each = spot / fixings * np.exp((rate - dividend_yield) * step)
+
+    def grid(centre: float, seen: int) -> np.ndarray:
+        reach = int(np.ceil(10.0 * total * np.sqrt(seen) / spacing))
+        return centre + spacing * np.arange(-reach, reach + 1)
+
+    def density(y: np.ndarray, centre: Any) -> np.ndarray:
+        return np.exp(-0.5 * ((y - centre) / total) ** 2) / (total * np.sqrt(2.0 * np.pi))
+
+    def moments(forward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of a call on a lognormal price of log standard deviation `total`."""
+        d1 = np.log(forward / strike) / total + 0.5 * total
+        first = forward * ndtr(d1) - strike * ndtr(d1 - total)
+        squared_price = forward * forward * np.exp(total * total) * ndtr(d1 + total)
+        return first, squared_price - 2 * strike * forward * ndtr(d1) + strike * strike * ndtr(d1 - total)
+
+    weights = np.ones(1)
+    y = np.full(1, -np.inf)
+    if fixings > 1:
+        centre = drift
+        y = grid(centre, 1)
+        weights = spacing * density(y, drift)
+        for seen in range(2, fixings):
+            centre = drift + np.log1p(np.exp(centre))
+            following = grid(centre, seen)
+            weights = spacing * density(following[:, None], drift + np.log1p(np.exp(y))[None, :]) @ weights
+            y = following
+    first, second = moments(each * (1.0 + np.exp(y)))
+    return discount * float(first @ weights), discount**2 * float(second @ weights)
 
 
 def _mp() -> Any:

@@ -12,9 +12,9 @@ from typing import Any
 from gpujax.errors import InputError
 from gpujax.hub import examples, textbook
 from gpujax.hub.component import Argument, Component, Option, Tolerance
-from gpujax.hub.oracles import greeks_oracle, implied_volatility_oracle, normal_oracle, price_oracle
+from gpujax.hub.oracles import asian_oracle, greeks_oracle, implied_volatility_oracle, normal_oracle, price_oracle
 from gpujax.numerics import normal
-from gpujax.pricing import bachelier, black76, black_scholes, digital, displaced
+from gpujax.pricing import arithmetic_asian, bachelier, black76, black_scholes, digital, displaced
 from gpujax.pricing.greek_names import GREEKS
 
 __all__ = ["COMPONENTS", "categories", "component", "components"]
@@ -212,6 +212,20 @@ _ROWS: tuple[Component, ...] = (
               digital.cash_or_nothing_greeks, _CASH),
     *_digital("asset_or_nothing", "Option that pays the underlying in the money", digital.asset_or_nothing,
               digital.asset_or_nothing_greeks),
+    Component(
+        name="arithmetic_asian.price",
+        category="option prices",
+        summary=f"Option on the arithmetic average of {arithmetic_asian.FIXINGS} equally spaced fixings, by quasi-Monte Carlo",
+        function=arithmetic_asian.price,
+        arguments=_ON_SPOT,
+        example=examples.spot_market,
+        oracle=asian_oracle(arithmetic_asian.FIXINGS),
+        tolerance={"float64": Tolerance(1e-3, of_largest=1e-4), "float32": Tolerance(1e-3, of_largest=1e-4)},
+        least_size=100,
+        least_size_why=_LATENCY.format(1_000_000),
+        deterministic=False,
+        differentiable=tuple(a.name for a in _ON_SPOT if not a.boolean),
+    ),
     _normal("pdf", "Density of the standard normal distribution", normal.pdf, _X, examples.normal_arguments),
     _normal("cdf", "Standard normal distribution function", normal.cdf, _X, examples.normal_arguments),
     _normal("log_cdf", "Logarithm of the standard normal distribution function", normal.log_cdf, _X,

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 __all__ = ["Estimate", "Moments", "combine", "estimates", "merge", "moments", "of_means"]
 
@@ -113,7 +114,8 @@ def estimates(found: Moments, expected: jax.Array, repeated: Moments | None = No
             from the differences between the repetitions.
     """
     controls = expected.shape[0]
-    coefficients = _coefficients(found)
+    # Taken as given by whatever differentiates: what their own derivative adds is of the order of their bias.
+    coefficients = lax.stop_gradient(_coefficients(found))
     value = found.mean - jnp.sum(coefficients * (found.control_mean - expected)[None], axis=1)
     # What is left of the samples when the controls are taken out; the coefficients take as many degrees of freedom.
     of, free = (found, 1 + controls) if repeated is None else (repeated, 1)
