@@ -24,6 +24,7 @@ import numpy as np
 from jax import lax
 
 from gpujax.errors import InputError
+from gpujax.numerics.elementary import log_ratio
 from gpujax.numerics.gamma_variates import GAMMA_NORMALS, GAMMA_UNIFORMS, gamma, loggamma
 from gpujax.numerics.mills import mills_ratio
 from gpujax.numerics.normal import quantile
@@ -174,7 +175,7 @@ def _far_left(mean: jax.Array) -> tuple[jax.Array, jax.Array]:
     k = jnp.maximum(left, 8)
     # log(e^-μ μ^k / k!) by Stirling's series and the deviance, whose two parts do not cancel (after Loader 2000).
     v = (mean - k) / (mean + k)
-    deviance = (mean - k) * v - 2 * k * (jnp.arctanh(jnp.clip(v, 0, 0.99)) - v)
+    deviance = (mean - k) * v - k * (log_ratio(mean, k) - 2 * v)
     square = 1 / (k * k)
     stirling = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) / k
     log_term = -deviance - stirling - 0.5 * jnp.log(2 * math.pi * k)

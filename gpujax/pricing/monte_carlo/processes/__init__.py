@@ -3,10 +3,11 @@
 from gpujax.pricing.monte_carlo.local_variance import LocalVariance, dupire, dupire_variance, total_variance
 from gpujax.pricing.monte_carlo.parameters import parameter, parameters
 from gpujax.pricing.monte_carlo.process import CustomProcess, Process
+from gpujax.pricing.monte_carlo.processes.bates import Bates
 from gpujax.pricing.monte_carlo.processes.bootstrap import BlockBootstrap
 from gpujax.pricing.monte_carlo.processes.geometric import CorrelatedGeometricBrownianMotion, GeometricBrownianMotion
 from gpujax.pricing.monte_carlo.processes.heston import Heston
-from gpujax.pricing.monte_carlo.processes.jumps import Bates, Kou, Merton
+from gpujax.pricing.monte_carlo.processes.jumps import Kou, Merton
 from gpujax.pricing.monte_carlo.processes.levy import NormalInverseGaussian, VarianceGamma
 from gpujax.pricing.monte_carlo.processes.local_volatility import LocalVolatility
 from gpujax.pricing.monte_carlo.processes.mean_reverting import OrnsteinUhlenbeck, Schwartz

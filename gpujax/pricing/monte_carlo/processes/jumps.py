@@ -1,38 +1,37 @@
-r"""Diffusions with jumps: lognormal ones (Merton 1976), double exponential ones (Kou 2002), and Heston's with jumps (Bates 1996).
+r"""Diffusions with jumps: lognormal ones (Merton 1976) and double exponential ones (Kou 2002).
 
 $$ dS / S_- = (r - q - \lambda\,\mathrm{E}[e^Y - 1])\,dt + \sigma\,dW + d\Big(\sum_{i \le N_t} (e^{Y_i} - 1)\Big) $$
 
-with N a Poisson process of intensity λ, so that the discounted price with its dividends is a martingale. Merton's and Kou's steps
-are exact, of any length: the number of jumps in a step is drawn by inversion, their sum given the number in one piece.
+with N a Poisson process of intensity λ, so that the discounted price with its dividends is a martingale. Steps are exact, of any
+length: the number of jumps in a step is drawn by inversion, their sum given the number in one piece. (Several of Kou's jumps in
+one step and direction are a gamma variate, whose law is right within 6e-6 in total variation.)
 
-Derivatives: the number of jumps cannot move path by path. So the discount factor of a path carries a factor that is one and whose
-derivative is that of the logarithm of the probability of its numbers of jumps: derivatives of prices by the intensity and by the
-probability of an upward jump are unbiased, for every payoff, if more noisy than others. (Pathwise for all that moves smoothly,
-likelihood ratio for the counts: P. Glasserman, "Monte Carlo Methods in Financial Engineering" (2003), section 7.3; the factor is
-the one of J. Foerster et al., "DiCE: The Infinitely Differentiable Monte Carlo Estimator", ICML (2018), section 4.) At an
-intensity of zero no path jumps, and derivatives by it miss the jumps.
+Derivatives of prices by the intensity and by the probability of an upward jump are unbiased for payoffs that are continuous in the
+path, though the number of jumps does not move: see `jump_sums`. At an intensity of zero no path jumps, and they miss the jumps.
 """
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gpujax.errors import InputError
-from gpujax.numerics.elementary import at_least, exponential
-from gpujax.numerics.variates import GAMMA_NORMALS, gamma, poisson
-from gpujax.pricing.heston import HestonParams
+from gpujax.numerics.elementary import exponential
+from gpujax.numerics.variates import poisson
 from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.processes.bounds import check_bounds
 from gpujax.pricing.monte_carlo.processes.conditions import known
-from gpujax.pricing.monte_carlo.processes.heston import Heston
+from gpujax.pricing.monte_carlo.processes.jump_sums import (
+    SUM_NORMALS,
+    SUM_UNIFORMS,
+    check_lognormal_jumps,
+    exponential_sum,
+    log_likelihood_ratio,
+    lognormal_compensator,
+    root,
+)
 
-__all__ = ["Bates", "Kou", "Merton"]
-
-# Jumps are sums of at least one exponential: no uniform number for shapes below one.
-_SUM_NORMALS, _SUM_UNIFORMS = GAMMA_NORMALS, GAMMA_NORMALS - 1
+__all__ = ["Kou", "Merton"]
 
 
 @parameters()
@@ -69,7 +68,7 @@ class Merton:
 
     def __post_init__(self):
         check_bounds(spot=(self.spot, "> 0"), volatility=(self.volatility, ">= 0"))
-        _check_lognormal_jumps(self)
+        check_lognormal_jumps(self)
 
     @property
     def normals(self) -> int:
@@ -87,11 +86,11 @@ class Merton:
         z, u = draws
         mean = self.intensity * step
         count = poisson(mean, u)
-        drift = self.rate - self.dividend_yield - 0.5 * self.volatility * self.volatility - _lognormal_compensator(self)
+        drift = self.rate - self.dividend_yield - 0.5 * self.volatility * self.volatility - lognormal_compensator(self)
         # The diffusion and the jumps, given their number, are normal together.
         variance = self.volatility * self.volatility * step + self.jump_volatility * self.jump_volatility * count
-        moved = drift * step + count * self.jump_mean + _root(variance) * z
-        return x + moved, log_weight + _log_likelihood_ratio(count, mean)
+        moved = drift * step + count * self.jump_mean + root(variance) * z
+        return x + moved, log_weight + log_likelihood_ratio(count, mean)
 
     def observe(self, state):
         return exponential(state[0])
@@ -155,11 +154,11 @@ class Kou:
 
     @property
     def normals(self) -> int:
-        return 1 + 2 * _SUM_NORMALS
+        return 1 + 2 * SUM_NORMALS
 
     @property
     def uniforms(self) -> int:
-        return 2 + 2 * _SUM_UNIFORMS
+        return 2 + 2 * SUM_UNIFORMS
 
     def initial(self):
         return jnp.log(self.spot), 0.0
@@ -170,14 +169,16 @@ class Kou:
         p, up, down = self.up_probability, self.up_rate, self.down_rate
         # Upward and downward jumps are independent Poisson processes.
         up_mean, down_mean = self.intensity * p * step, self.intensity * (1 - p) * step
-        ups, downs = poisson(up_mean, uniforms[0]), poisson(down_mean, uniforms[1])
-        climb = _exponential_sum(ups, normals[:_SUM_NORMALS], uniforms[2 : 2 + _SUM_UNIFORMS]) / up
-        fall = _exponential_sum(downs, normals[_SUM_NORMALS:], uniforms[2 + _SUM_UNIFORMS :]) / down
+        # Together, for one loop.
+        ups, downs = poisson(jnp.stack([up_mean, down_mean])[:, None], jnp.stack(uniforms[:2]))
+        rest = uniforms[2:]
+        climb = exponential_sum(ups, normals[:SUM_NORMALS], rest[:SUM_UNIFORMS]) / up
+        fall = exponential_sum(downs, normals[SUM_NORMALS:], rest[SUM_UNIFORMS:]) / down
         # E[e^Y - 1] = p / (η₁ - 1) - (1 - p) / (η₂ + 1)
         compensator = self.intensity * (p / (up - 1) - (1 - p) / (down + 1))
         drift = self.rate - self.dividend_yield - 0.5 * self.volatility * self.volatility - compensator
         moved = drift * step + (self.volatility * jnp.sqrt(step)) * draws[0] + (climb - fall)
-        ratio = _log_likelihood_ratio(ups, up_mean) + _log_likelihood_ratio(downs, down_mean)
+        ratio = log_likelihood_ratio(ups, up_mean) + log_likelihood_ratio(downs, down_mean)
         return x + moved, log_weight + ratio
 
     def observe(self, state):
@@ -185,111 +186,3 @@ class Kou:
 
     def discount(self, time, state):
         return jnp.exp(state[1] - self.rate * time)
-
-
-@parameters(static=("scheme",))
-class Bates:
-    """Heston's model with Merton's jumps: the jumps exact, the rest by Heston's scheme, which see.
-
-    Arguments:
-        spot: price now, > 0, in currency.
-        params: `HestonParams(v0, kappa, theta, sigma, rho)`.
-        intensity, jump_mean, jump_volatility: of the jumps, as for `Merton`.
-        rate, dividend_yield: continuously compounded, per year.
-        scheme: of `Heston`.
-
-    Raises: InputError as `Heston` and `Merton`.
-
-    >>> from gpujax.pricing import monte_carlo as mc
-    >>> params = HestonParams(v0=0.04, kappa=1.5, theta=0.04, sigma=0.5, rho=-0.7)
-    >>> stock = Bates(spot=100.0, params=params, intensity=0.5, jump_mean=-0.1, jump_volatility=0.1, rate=0.03)
-    >>> forward = mc.price(stock, mc.payoffs.european(strike=0.0), key=1, paths=100_000, times=[0.5, 1.0])
-    >>> abs(float(forward.value) - 100.0) < 4 * float(forward.standard_error) < 0.5
-    True
-
-    Source: D. S. Bates, "Jumps and Stochastic Volatility: Exchange Rate Processes Implicit in Deutsche Mark Options", Review of
-    Financial Studies 9 (1996), 69-107.
-    """
-
-    spot: Any
-    params: HestonParams
-    intensity: Any
-    jump_mean: Any
-    jump_volatility: Any
-    rate: Any = 0.0
-    dividend_yield: Any = 0.0
-    scheme: Any = "quadratic-exponential"
-
-    def __post_init__(self):
-        self._heston()
-        _check_lognormal_jumps(self)
-
-    @property
-    def normals(self) -> int:
-        return self._heston().normals + 1
-
-    @property
-    def uniforms(self) -> int:
-        return getattr(self._heston(), "uniforms", 0) + 1
-
-    def initial(self):
-        return self._heston().initial(), 0.0, 0.0
-
-    def advance(self, state, time, step, draws):
-        smooth, jumped, log_weight = state
-        heston = self._heston()
-        before = heston.normals
-        z, u, others = draws[before], draws[-1], (*draws[:before], *draws[before + 1 : -1])
-        mean = self.intensity * step
-        count = poisson(mean, u)
-        variance = self.jump_volatility * self.jump_volatility * count
-        jumped = jumped + (count * self.jump_mean + _root(variance) * z - _lognormal_compensator(self) * step)
-        return heston.advance(smooth, time, step, others), jumped, log_weight + _log_likelihood_ratio(count, mean)
-
-    def observe(self, state):
-        return self._heston().observe(state[0]) * exponential(state[1])
-
-    def discount(self, time, state):
-        return self._heston().discount(time, state[0]) * jnp.exp(state[2])
-
-    def _heston(self) -> Heston:
-        return Heston(
-            spot=self.spot,
-            params=self.params,
-            rate=self.rate,
-            dividend_yield=self.dividend_yield,
-            scheme=self.scheme,
-        )
-
-
-def _check_lognormal_jumps(process: Any) -> None:
-    check_bounds(
-        intensity=(process.intensity, ">= 0"),
-        jump_mean=(process.jump_mean, "finite"),
-        jump_volatility=(process.jump_volatility, ">= 0"),
-    )
-
-
-def _lognormal_compensator(process: Any) -> jax.Array:
-    """λ E[e^Y - 1]."""
-    return process.intensity * jnp.expm1(process.jump_mean + 0.5 * process.jump_volatility * process.jump_volatility)
-
-
-def _root(variance: jax.Array) -> jax.Array:
-    """The square root, with a derivative of zero where it is zero: what it multiplies has mean zero there."""
-    return jnp.sqrt(at_least(variance, float(jnp.finfo(variance.dtype).tiny)))
-
-
-def _exponential_sum(count: jax.Array, normals: tuple[jax.Array, ...], uniforms: tuple[jax.Array, ...]) -> jax.Array:
-    """The sum of so many independent exponential variates with mean one."""
-    some = count > 0
-    total = gamma(jnp.where(some, count, jnp.ones_like(count)), normals, uniforms)
-    return jnp.where(some, total, jnp.zeros_like(count))
-
-
-def _log_likelihood_ratio(count: jax.Array, mean: jax.Array) -> jax.Array:
-    """Zero, with the derivative of the logarithm of the Poisson probability e^-m m^n / n! by the mean m."""
-    positive = mean > 0
-    safe = jnp.where(positive, mean, jnp.ones_like(mean))
-    still = lax.stop_gradient(safe)
-    return count * (jnp.log(safe) - jnp.log(still)) - (safe - still)
