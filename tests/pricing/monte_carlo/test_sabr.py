@@ -3,6 +3,7 @@
 import csv
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,6 +11,7 @@ from scipy import stats
 from gpujax.errors import InputError
 from gpujax.pricing import bachelier, black76
 from gpujax.pricing import monte_carlo as mc
+from gpujax.pricing.monte_carlo.processes.sabr import _quadratic_exponential
 
 Sabr = mc.processes.Sabr
 SOBOL = mc.methods.Sobol(replicates=8)
@@ -151,6 +153,20 @@ def test_the_forward_is_a_martingale_and_never_below_its_floor(dtype, within):
         found = mc.price(process, payoffs, key=7, paths=60_000, times=[1.0, 3.0, 5.0], max_step=0.5, dtype=dtype)
         within(found[0], 0.03)
         assert float(found[1].value) == 0
+
+
+@pytest.mark.parametrize("psi", [0.01, 0.5, 1.49, 1.51, 5.0, 40.0])
+def test_the_law_near_zero(psi):
+    """Mean one and variance ψ, over a million equally likely normal numbers; it never falls where they rise."""
+    normal = stats.norm.ppf((np.arange(1_000_000) + 0.5) / 1_000_000)
+    found = np.asarray(_quadratic_exponential(jnp.full(normal.shape, psi), jnp.asarray(normal)))
+    np.testing.assert_allclose(found.mean(), 1, rtol=1e-4)
+    np.testing.assert_allclose(found.var(), psi, rtol=5e-3)
+    # The square of a shifted normal number rises from its zero on, which lies below this.
+    begin = -np.sqrt(2 / psi - 1) if psi < 1.5 else -np.inf
+    assert np.all(np.diff(found[normal > begin]) >= 0)
+    assert found.min() >= 0
+    assert (found[0] == 0) == (psi > 1.5)
 
 
 def test_zero_absorbs():
