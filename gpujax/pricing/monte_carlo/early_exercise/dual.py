@@ -36,7 +36,7 @@ from gpujax.pricing.monte_carlo.arguments import MOST_PATHS, check_process, floa
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks
 from gpujax.pricing.monte_carlo.early_exercise.fit import stream
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
-from gpujax.pricing.monte_carlo.early_exercise.recording import Place, noise_controls, record
+from gpujax.pricing.monte_carlo.early_exercise.recording import Place, control_count, noise_controls, record
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
@@ -103,18 +103,12 @@ def duality_gap(
     plan = make_plan(process, PseudoRandom(), outer_paths, grid, inputs, devices=devices, most=most)
     ends = np.arange(grid.seen) if grid.looks is None else np.flatnonzero(np.asarray(grid.looks))
     dates = np.asarray(policy.exercise_at)
-    controls = len(noise_controls([np.zeros(())] * process.normals, np.zeros(())))
-    of_noise = policy.of_noise if np.shape(policy.of_noise)[1] == controls else np.zeros((grid.seen, controls))
-    found = _gap(
-        inputs,
-        stream(key, 3),
-        of_noise,
-        np.asarray(dates, np.int32),
-        np.asarray(ends[dates], np.int32),
-        plan=plan,
-        inner=inner_paths,
-    )
-    return Estimate(*found, outer_paths)
+    # A policy of a process with other noise is as good as any, but has no coefficients for this one's.
+    shape = (grid.seen, control_count(process.normals))
+    of_noise = policy.of_noise if np.shape(policy.of_noise) == shape else np.zeros(shape)
+    dates, ends = np.asarray(dates, np.int32), np.asarray(ends[dates], np.int32)
+    value, error = _gap(inputs, stream(key, 3), of_noise, dates, ends, plan=plan, inner=inner_paths)
+    return Estimate(value, error, outer_paths)
 
 
 def upper_bound(lower: Estimate, gap: Estimate) -> Estimate:
@@ -200,7 +194,8 @@ def _earned_after(
     count, normals = times.shape[0], plan.layout.normals
     seen = jnp.arange(count, dtype=jnp.int32) if looks is None else jnp.cumsum(looks, dtype=jnp.int32) - 1
     key = threefry(inner_key, (date.astype(jnp.uint32), jnp.uint32(0)))
-    draw = plan.method.numbers(key, draws.reshape(-1), 0, plan.layout, times.dtype, None)
+    # Pseudo-random numbers are made on the way.
+    draw: Any = plan.method.numbers(key, draws.reshape(-1), 0, plan.layout, times.dtype, None)
 
     def spread(x: jax.Array) -> jax.Array:
         wide = jnp.broadcast_to(x[..., None, :, None], (*x.shape[:-1], 4, outer, quarter))

@@ -100,9 +100,9 @@ def fit_policy(
     inputs = make_inputs(process, [payoff], key, grid)._replace(key=stream(key, 1))
     plan = make_plan(process, PseudoRandom(), path_count(paths), grid, inputs, devices=())
     fitted = _fit(inputs, np.asarray(dates, np.int32), plan=plan, basis=as_basis(basis), looks=len(looked))
-    in_sample = Estimate(*fitted.pop("in_sample"), paths)
+    value, error = fitted.pop("in_sample")
     return Policy(
-        times=tuple(looked.tolist()), exercise_at=dates, basis=as_basis(basis), in_sample=in_sample,
+        times=tuple(looked.tolist()), exercise_at=dates, basis=as_basis(basis), in_sample=Estimate(value, error, paths),
         **fitted,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.simulation import Numbers, initial_states, run_paths
 
-__all__ = ["Place", "beginning", "noise_controls", "record", "seen_at"]
+__all__ = ["Place", "beginning", "control_count", "noise_controls", "record", "seen_at"]
 
 
 class Place(NamedTuple):
@@ -64,7 +64,7 @@ def record(
         place = Place(state, account, driven)
         return account, jax.tree.map(lambda r, x: lax.dynamic_update_index_in_dim(r, x, slot, 0), room, place)
 
-    followed = _WithNoise(process=process) if noise else process
+    followed: Any = _WithNoise(process=process) if noise else process
     return run_paths(followed, numbers, path, times, (start.account, room), visit, looks=looks)[0].carry[1]
 
 
@@ -97,11 +97,16 @@ class _WithNoise:
 
 
 def noise_controls(added: Sequence[jax.Array], elapsed: jax.Array) -> list[jax.Array]:
-    """Martingales of Brownian motions over some time: what they added, its squares less their mean, and the product of two."""
+    """The `control_count` martingales of Brownian motions over some time: what they added, its squares less their mean, and the product of two."""
     squares = [w * w - elapsed for w in added]
     # Of many, the products are too many.
     product = [added[0] * added[1]] if len(added) == 2 else []
     return [*added, *squares, *product]
+
+
+def control_count(normals: int) -> int:
+    """How many controls there are for so many normal numbers a step."""
+    return 2 * normals + (normals == 2)
 
 
 def seen_at(payoff: Payoff, now: Observation, state: Any, account: Any) -> tuple[jax.Array, Seen]:
