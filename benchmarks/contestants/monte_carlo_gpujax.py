@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from benchmarks.contestants.monte_carlo_contracts import (
 )
 from benchmarks.harness.measure import Absent, Contestant
 
-__all__ = ["KEY", "NAME", "american", "asian", "basket", "heston", "model"]
+__all__ = ["KEY", "NAME", "american", "american_pricer", "asian", "basket", "heston", "model"]
 
 NAME = "gpujax"
 HOW = "monte_carlo.price(process, payoff, key, paths, times, dtype), waits for the result"
@@ -44,25 +45,27 @@ def heston(c: HestonCall, dtype: str) -> list[Contestant | Absent]:
 
 def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
     """Longstaff-Schwartz out of sample: a cubic fitted to other paths, whose simulation and regressions are timed too."""
-    mc = gj.monte_carlo
-    put = mc.payoffs.european(strike=c.strike, is_call=False)
-    times = c.expiry / c.steps * np.arange(1, c.steps + 1)
-    basis = mc.bases.polynomial(3)
-
-    def one(spot: float) -> Any:
-        process = mc.processes.GeometricBrownianMotion(spot=spot, volatility=c.volatility, rate=c.rate)
-        return mc.american(
-            process, put, key=KEY, paths=c.paths, times=times, basis=basis, policy_paths=POLICY_PATHS, dtype=dtype
-        )
-
-    def call() -> Any:
-        return jax.block_until_ready([one(spot) for spot in c.spots])
 
     def found(estimates: Any) -> Any:
         return answer([e.value for e in estimates], [e.standard_error for e in estimates], c.paths)
 
     how = f"monte_carlo.american(process, put, key, paths, times, dtype), a cubic fitted to {POLICY_PATHS:,} more paths"
+    call = american_pricer(c, dtype, c.paths)
     return [Contestant(NAME, how, call, c.paths * c.steps * len(c.spots), found, ours=True)]
+
+
+def american_pricer(c: AmericanPut, dtype: str, paths: int, **settings: Any) -> Callable[[], Any]:
+    """A call that values the puts of all spots, each with a policy of its own."""
+    mc = gj.monte_carlo
+    put = mc.payoffs.european(strike=c.strike, is_call=False)
+    times = c.expiry / c.steps * np.arange(1, c.steps + 1)
+    run = {"key": KEY, "times": times, "basis": mc.bases.polynomial(3), "policy_paths": POLICY_PATHS, "dtype": dtype}
+
+    def one(spot: float) -> Any:
+        process = mc.processes.GeometricBrownianMotion(spot=spot, volatility=c.volatility, rate=c.rate)
+        return mc.american(process, put, paths=paths, **run, **settings)
+
+    return lambda: jax.block_until_ready([one(spot) for spot in c.spots])
 
 
 def model(c: Contract) -> tuple[Any, Any, np.ndarray]:
