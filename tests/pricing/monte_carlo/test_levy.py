@@ -70,15 +70,38 @@ def derivatives(process, names, times=EVEN, dtype=np.float64):
     return mc.greeks(process, call, wrt=tuple(names), key=9, paths=PATHS, times=times, dtype=dtype)
 
 
-@pytest.mark.parametrize(("times", "dtype"), [(EVEN, np.float64), (UNEVEN, np.float64), (UNEVEN, np.float32)])
+@pytest.mark.parametrize("times", [EVEN, UNEVEN], ids=["even", "uneven"])
 @pytest.mark.parametrize("name", MODELS)
-def test_prices_and_the_martingale(name, times, dtype, within):
+def test_prices_and_the_martingale(name, times, within):
     parameters, build, exponent = MODELS[name]
-    forward, *options = calls(build(**parameters), times, dtype=dtype)
-    slack = 1e-4 if dtype == np.float32 else 0.0
-    within(forward, 100 * np.exp(-0.01 * EXPIRY), bias=slack)
+    forward, *options = calls(build(**parameters), times)
+    within(forward, 100 * np.exp(-0.01 * EXPIRY))
     for strike, option in zip(STRIKES, options, strict=True):
-        within(option, fourier_call(exponent, strike, EXPIRY, parameters), bias=slack)
+        within(option, fourier_call(exponent, strike, EXPIRY, parameters))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_paths_in_float32(name):
+    """A step with the same numbers in both precisions, for long and short ones."""
+    parameters, build, _ = MODELS[name]
+    process = build(**parameters)
+    random = np.random.default_rng(2)
+    draws = [random.standard_normal(20_000) for _ in range(process.normals)]
+    draws += [np.clip(random.random(20_000), 1e-6, 1 - 1e-6) for _ in range(process.uniforms)]
+
+    @jax.jit
+    def logs(process, step, draws):
+        state = jax.tree.map(lambda x: jnp.full_like(draws[0], x), process.initial())
+        return jnp.log(process.observe(process.advance(state, 0 * step, step, draws)) / process.spot)
+
+    for step in (1.0, 1 / 252):
+        wide, narrow = (
+            np.asarray(logs(*jax.tree.map(lambda x: jnp.asarray(x, dtype), (process, step, tuple(draws)))))  # noqa: B023
+            for dtype in (np.float64, np.float32)
+        )
+        assert narrow.dtype == np.float32
+        # An acceptance or a count may fall differently.
+        assert np.mean(np.abs(narrow - wide) > 1e-5) < 1e-3
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -95,7 +118,8 @@ def test_steps_have_the_law(name):
         alpha, beta, scale = parameters["alpha"], parameters["beta"], parameters["delta"] * EXPIRY
         law = stats.norminvgauss(alpha * scale, beta * scale, scale=scale)
         shift = mean - scale * beta / np.sqrt(alpha**2 - beta**2)
-        assert stats.kstest(x, lambda y: law.cdf(y - shift)).pvalue > 1e-3
+        # SciPy integrates this one number by number.
+        assert stats.kstest(x[:2000], lambda y: law.cdf(y - shift)).pvalue > 1e-3
     else:
         points = mean + np.sqrt(variance) * np.array([-2.5, -1, -0.2, 0.3, 1, 2])
         for point in points:
@@ -161,9 +185,8 @@ def test_the_limit_of_a_steady_clock(within):
         NormalInverseGaussian(**MARKET, alpha=3000.0, beta=-0.5, delta=3000.0 * 0.04),
     )
     for process in steady:
-        for dtype in (np.float64, np.float32):
-            found = calls(process, UNEVEN / EXPIRY, key=4, strikes=(105.0,) * 3, dtype=dtype)
-            within(found[1], exact, 3e-4)
+        found = calls(process, UNEVEN / EXPIRY, key=4, strikes=(105.0,) * 3)
+        within(found[1], exact, 3e-4)
 
 
 REFUSED = [

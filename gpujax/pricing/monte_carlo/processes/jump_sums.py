@@ -2,9 +2,9 @@ r"""What processes with jumps share: sums of a random number of jumps, and deriv
 
 The number of jumps of a path cannot move as an intensity does. So the discount factor of a path carries a factor that is one and
 whose derivative is that of the logarithm of the probability of its numbers of jumps. What moves smoothly is then differentiated
-path by path and the counts by their likelihood ratio (P. Glasserman, "Monte Carlo Methods in Financial Engineering" (2003), section
-7.3): derivatives by the intensity are unbiased for payoffs that are continuous in the path, if noisier than others. The factor is
-the one of J. Foerster et al., "DiCE: The Infinitely Differentiable Monte Carlo Estimator", ICML (2018), section 4.
+path by path and the counts by their likelihood ratio (P. Glasserman, "Monte Carlo Methods in Financial Engineering" (2003),
+section 7.3): derivatives by the intensity are unbiased for payoffs that are continuous in the path, if noisier than others. The
+factor is the one of J. Foerster et al., "DiCE: The Infinitely Differentiable Monte Carlo Estimator", ICML (2018), section 4.
 """
 
 from typing import Any

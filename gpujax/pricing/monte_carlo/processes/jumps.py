@@ -6,8 +6,8 @@ with N a Poisson process of intensity λ, so that the discounted price with its 
 length: the number of jumps in a step is drawn by inversion, their sum given the number in one piece. (Several of Kou's jumps in
 one step and direction are a gamma variate, whose law is right within 6e-6 in total variation.)
 
-Derivatives of prices by the intensity and by the probability of an upward jump are unbiased for payoffs that are continuous in the
-path, though the number of jumps does not move: see `jump_sums`. At an intensity of zero no path jumps, and they miss the jumps.
+Derivatives of prices by the intensity and by the probability of an upward jump are unbiased for payoffs that are continuous in
+the path, though the number of jumps does not move: see `jump_sums`. At an intensity of zero no path jumps: they miss the jumps.
 """
 
 from typing import Any
