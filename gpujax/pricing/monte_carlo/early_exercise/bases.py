@@ -11,7 +11,7 @@ Financial Studies 14 (2001), 113-147; P. Glasserman, "Monte Carlo Methods in Fin
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -113,7 +113,7 @@ def polynomial(
         raise InputError(f"family: {family!r}; expected one of {', '.join(map(repr, FAMILIES))}")
     if not callable(of) and of not in _VARIABLES:
         raise InputError(f"of: {of!r}; expected 'spot', 'sorted', 'state' or a function of what is Seen")
-    variables = of if callable(of) else _VARIABLES[of]
+    variables = cast(Variables, of if callable(of) else _VARIABLES[of])
     return Basis(variables=_WithExercise(variables) if exercise else variables, degree=degree, family=family)
 
 

@@ -40,7 +40,7 @@ from gpujax.pricing.monte_carlo.early_exercise.recording import Place, control_c
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
-from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff
+from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, check_looks
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
 
@@ -97,8 +97,8 @@ def duality_gap(
         )
     grid = make_grid(policy.times, process, float_dtype(dtype), max_step)
     right = exercised(payoff, policy)
-    right.check(grid.seen)
-    inputs = make_inputs(process, [right], key, grid)._replace(key=stream(key, 2))
+    check_looks(right, grid.seen)
+    inputs = make_inputs(process, [right], key, grid)
     most = max(1, _TOGETHER // inner_paths)
     plan = make_plan(process, PseudoRandom(), outer_paths, grid, inputs, devices=devices, most=most)
     ends = np.arange(grid.seen) if grid.looks is None else np.flatnonzero(np.asarray(grid.looks))
@@ -107,7 +107,7 @@ def duality_gap(
     shape = (grid.seen, control_count(process.normals))
     of_noise = policy.of_noise if np.shape(policy.of_noise) == shape else np.zeros(shape)
     dates, ends = np.asarray(dates, np.int32), np.asarray(ends[dates], np.int32)
-    value, error = _gap(inputs, stream(key, 3), of_noise, dates, ends, plan=plan, inner=inner_paths)
+    value, error = _gap(inputs, of_noise, dates, ends, plan=plan, inner=inner_paths)
     return Estimate(value, error, outer_paths)
 
 
@@ -136,14 +136,15 @@ def _beside(x: Any, other: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames=("plan", "inner"))
 def _gap(
-    inputs: Inputs, inner_key: Any, of_noise: jax.Array, dates: jax.Array, ends: jax.Array, *, plan: Plan, inner: int
+    inputs: Inputs, of_noise: jax.Array, dates: jax.Array, ends: jax.Array, *, plan: Plan, inner: int
 ) -> tuple[jax.Array, jax.Array]:
     dtype = inputs.times.dtype
 
     def sampler(all_inputs: Any, path: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
-        inputs, inner_key, of_noise, dates, ends = all_inputs
+        inputs, of_noise, dates, ends = all_inputs
         process, right = as_dtype(inputs.process, dtype), as_dtype(inputs.payoffs[0], dtype)
-        inputs = inputs._replace(process=process)
+        inner_key = stream(inputs.key, 3)
+        inputs = inputs._replace(process=process, key=stream(inputs.key, 2))
         numbers = numbers_of(inputs, plan, path)
         places = record(process, right.payoff, numbers, path, inputs.times, inputs.looks, dates)
         # Every outer path's inner ones are counted by themselves, whatever the block. One draw serves four: a pair of normal
@@ -170,7 +171,7 @@ def _gap(
         start = (zero, zero, jnp.full_like(zero, -jnp.inf))
         return [lax.scan(climb, start, (dates, ends, places))[0][2]], []
 
-    parts = moments_of_blocks(sampler, (inputs, inner_key, of_noise.astype(dtype), dates, ends), plan)
+    parts = moments_of_blocks(sampler, (inputs, of_noise.astype(dtype), dates, ends), plan)
     value, error = estimates(combine(parts), jnp.zeros(0, parts.mean.dtype))
     return value[0], error[0]
 

@@ -24,7 +24,7 @@ import numpy as np
 from jax import lax
 
 from gpujax.errors import InputError, InputTypeError
-from gpujax.numerics.random import key_words, threefry
+from gpujax.numerics.random import threefry
 from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, float_dtype, make_grid, path_count
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
@@ -97,7 +97,7 @@ def fit_policy(
     check_looks(payoff, len(looked))
     if basis is None:
         basis = _default_basis(process, payoff)
-    inputs = make_inputs(process, [payoff], key, grid)._replace(key=stream(key, 1))
+    inputs = make_inputs(process, [payoff], key, grid)
     plan = make_plan(process, PseudoRandom(), path_count(paths), grid, inputs, devices=())
     fitted = _fit(inputs, np.asarray(dates, np.int32), plan=plan, basis=as_basis(basis), looks=len(looked))
     value, error = fitted.pop("in_sample")
@@ -107,10 +107,10 @@ def fit_policy(
     )  # fmt: skip
 
 
-def stream(key: Any, number: int) -> tuple[jax.Array, jax.Array]:
+def stream(key: tuple[jax.Array, jax.Array], number: int) -> tuple[jax.Array, jax.Array]:
     """A key whose numbers have nothing to do with those of `key` itself, nor with those of its other streams."""
     # Counted where no simulation counts: its second number is a step's.
-    return threefry(key_words(key), (jnp.uint32(number), jnp.uint32(0xFFFFFFFF)))
+    return threefry(key, (jnp.uint32(number), jnp.uint32(0xFFFFFFFF)))
 
 
 def _dates(exercise_at: Any, times: int) -> tuple[int, ...]:
@@ -156,7 +156,7 @@ def _fit(inputs: Inputs, dates: jax.Array, *, plan: Plan, basis: Basis, looks: i
     dtype = inputs.times.dtype
     # A policy is taken as given by whatever differentiates.
     process, payoff = lax.stop_gradient(as_dtype((inputs.process, inputs.payoffs[0]), dtype))
-    inputs = inputs._replace(process=process)
+    inputs = inputs._replace(process=process, key=stream(inputs.key, 1))
     # Noise that was prepared for whole paths is no martingale.
     noise = not hasattr(process, "prepare")
     times = inputs.times if inputs.looks is None else inputs.times[jnp.flatnonzero(inputs.looks, size=looks)]
@@ -224,8 +224,9 @@ def _regress(
 
     On the last date nothing is earned later, so that the fit is zero, as it should be.
     """
-    dtype, used = earned.paid.dtype, stopping.paid > 0
-    variables = variables_of(basis, seen)
+    # What several loops would each compute again is computed once.
+    variables, worth, exercise = lax.optimization_barrier((variables_of(basis, seen), stopping.paid, seen.exercise))
+    dtype, used = earned.paid.dtype, worth > 0
     scales = [_scale(basis, x, used) for x in variables]
     centre, inverse_scale = (jnp.stack(each).astype(dtype) for each in zip(*scales, strict=True))
     columns = [jnp.ones_like(earned.paid), *basis.functions(scaled(variables, centre, inverse_scale))]
@@ -240,9 +241,10 @@ def _regress(
     never = jnp.zeros_like(coefficients).at[0].set(jnp.where(last, 0, jnp.inf).astype(dtype))
     coefficients = jnp.where(enough, coefficients, never)
     of_noise = jnp.where(enough, of_noise, jnp.zeros_like(of_noise))
-    worth = jnp.maximum(stopping.paid, 0)
-    stops = used & (seen.exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
-    earned = jax.tree.map(lambda then, now: jnp.where(stops | last, now, then), earned, stopping._replace(paid=worth))
+    stops = used & (exercise >= continuation(basis, coefficients, centre, inverse_scale, variables))
+    moved = lax.optimization_barrier(stops | last)
+    stopping = stopping._replace(paid=jnp.maximum(worth, 0))
+    earned = jax.tree.map(lambda then, now: jnp.where(moved, now, then), earned, stopping)
     return earned, (coefficients, centre, inverse_scale, of_noise, count)
 
 

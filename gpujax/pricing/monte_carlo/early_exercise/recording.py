@@ -97,7 +97,7 @@ class _WithNoise:
 
 
 def noise_controls(added: Sequence[jax.Array], elapsed: jax.Array) -> list[jax.Array]:
-    """The `control_count` martingales of Brownian motions over some time: what they added, its squares less their mean, and the product of two."""
+    """Martingales of Brownian motions over some time: what they added, its squares less their mean, and the product of two."""
     squares = [w * w - elapsed for w in added]
     # Of many, the products are too many.
     product = [added[0] * added[1]] if len(added) == 2 else []

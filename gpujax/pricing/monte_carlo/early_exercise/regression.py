@@ -32,8 +32,8 @@ def least_squares(columns: list[jax.Array], target: jax.Array, used: jax.Array) 
     Array([3., 4., 0.], dtype=float64)
     """
     wide = wide_dtype()
-    rows = [jnp.where(used, x, jnp.zeros_like(x)).astype(wide) for x in (*columns, target)]
-    products = _products(rows)
+    rows = jnp.stack([jnp.where(used, x, jnp.zeros_like(x)).astype(wide) for x in (*columns, target)])
+    products = jnp.matmul(rows, rows.T, precision=lax.Precision.HIGHEST)
     length = jnp.sqrt(jnp.diagonal(products))
     scale = jnp.where(length > 0, 1 / jnp.where(length > 0, length, 1), 0)
     solved = _swept(products * scale[:, None] * scale[None, :])
@@ -43,30 +43,6 @@ def least_squares(columns: list[jax.Array], target: jax.Array, used: jax.Array) 
 def wide_dtype() -> Any:
     """float64 wherever 64-bit mode is on."""
     return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _products(rows: list[jax.Array]) -> jax.Array:
-    """Sums of products of all pairs."""
-    if len(rows) > _IN_ONE_PASS:
-        whole = jnp.stack(rows)
-        return jnp.matmul(whole, whole.T, precision=lax.Precision.HIGHEST)
-    pairs = [(i, j) for i in range(len(rows)) for j in range(i, len(rows))]
-    zero = jnp.zeros((), rows[0].dtype)
-    # One reduction of all: half the time of a matrix product, whose rows would go through memory first.
-    sums = lax.reduce(
-        tuple(rows[i] * rows[j] for i, j in pairs),
-        (zero,) * len(pairs),
-        lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True)),
-        (0,),
-    )
-    upper = dict(zip(pairs, sums, strict=True))
-    return jnp.stack([upper[min(i, j), max(i, j)] for i in range(len(rows)) for j in range(len(rows))]).reshape(
-        len(rows), len(rows)
-    )
-
-
-# Rows up to which the reduction beats the product; it grows with the square of their number, and so does its program.
-_IN_ONE_PASS = 7
 
 
 def _swept(cosines: jax.Array) -> jax.Array:
