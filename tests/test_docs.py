@@ -73,7 +73,7 @@ EXAMPLES = {name: examples for name, examples in EXAMPLES.items() if examples}
 # A page that asks for a configuration of its own needs a process of its own: one is in force per process.
 ALONE = [
     name for name, examples in EXAMPLES.items() if any(re.search(r"configure\([^)]", code) for _, code, _ in examples)
-]
+] + ["docs/monte-carlo.md", "docs/choosing/monte-carlo.md"]  # these for their time: they simulate
 GROUPS = [[name for name in EXAMPLES if name not in ALONE], *([name] for name in ALONE)]
 
 
