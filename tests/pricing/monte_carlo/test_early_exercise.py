@@ -10,11 +10,13 @@ import QuantLib as ql
 
 from benchmarks.contestants.monte_carlo_contracts import AmericanPut, reference
 from gpujax.errors import InputError, InputTypeError
+from gpujax.numerics.random import key_words
 from gpujax.pricing import monte_carlo as mc
 from gpujax.pricing.heston import HestonParams
 from gpujax.pricing.monte_carlo import early_exercise as ee
 from gpujax.pricing.monte_carlo.early_exercise import dual
 from gpujax.pricing.monte_carlo.early_exercise.bases import polynomial
+from gpujax.pricing.monte_carlo.early_exercise.fit import stream
 
 STOCK = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
 PUT = mc.payoffs.european(strike=40.0, is_call=False)
@@ -159,18 +161,20 @@ def test_what_is_worth_exercising_at_once_is():
     np.testing.assert_allclose(found.value, 40 * np.exp(-0.006) - 10, rtol=0, atol=4 * float(found.standard_error))
 
 
-def test_biases_are_on_the_side_where_they_belong():
+def test_biases_are_on_the_side_where_they_belong(policy):
     """On its own paths a policy fitted to few of them earns too much; on new ones it never earns more than the best."""
-    exact, own, new = put(), [], []
+    exact, excess, new = put(), [], []
+    good = ee.exercised(PUT, policy)
     for key in range(24):
         small = ee.fit_policy(STOCK, PUT, key=key, paths=64, times=TIMES, basis=polynomial(5))
+        # What a nearly best policy earns on the same paths.
+        own = jax.random.wrap_key_data(jnp.stack(stream(key_words(key), 1)))
+        excess.append(float(small.in_sample.value - mc.price(STOCK, good, key=own, paths=64, times=TIMES).value))
         fresh = ee.lower_bound(small, STOCK, PUT, key=key, paths=PATHS)
-        own.append(float(small.in_sample.value))
         new.append(float(fresh.value))
         assert fresh.value < exact + 4 * fresh.standard_error
-    excess = np.array(own) - np.array(new)
-    assert excess.mean() > 2 * excess.std(ddof=1) / np.sqrt(24)
-    assert np.mean(new) < exact - 0.02
+    assert np.mean(excess) > 4 * np.std(excess, ddof=1) / np.sqrt(24)
+    assert np.mean(new) < exact - 0.05
 
 
 @mc.processes.parameters()
@@ -206,9 +210,10 @@ def test_the_gap_shrinks_with_the_inner_paths_and_bounds_what_is_lost(policy):
     plain = ee.lower_bound(policy, STOCK, PUT, key=1, paths=PATHS)
     assert lower.standard_error < 0.33 * plain.standard_error
     gaps = [ee.duality_gap(policy, STOCK, PUT, key=1, outer_paths=256, inner_paths=inner) for inner in (32, 512)]
-    assert gaps[0].value > gaps[1].value + 4 * np.hypot(gaps[0].standard_error, gaps[1].standard_error)
+    errors = [float(gap.standard_error) for gap in gaps]
+    assert float(gaps[0].value) > float(gaps[1].value) + 4 * np.hypot(*errors)
     between(lower, ee.upper_bound(lower, gaps[1]), exact)
-    assert lower.value > exact - gaps[1].value - 4 * lower.standard_error
+    assert float(lower.value) > exact - float(gaps[1].value) - 4 * float(lower.standard_error)
     assert gaps[1].value < 0.02
 
 
@@ -288,8 +293,8 @@ def test_any_process_and_right_are_bracketed_closely(name):
         process, payoff, key=7, paths=PATHS, times=times, policy_paths=FITTED, outer_paths=128, inner_paths=128
     )
     assert found.lower.value > european + 4 * found.lower.standard_error
-    assert 0 < found.gap.value < 0.02 * found.lower.value
-    assert found.upper.value == found.lower.value + found.gap.value
+    assert 0 < float(found.gap.value) < 0.02 * float(found.lower.value)
+    assert float(found.upper.value) == float(found.lower.value) + float(found.gap.value)
 
 
 def test_dates_of_exercise_among_the_times(within):

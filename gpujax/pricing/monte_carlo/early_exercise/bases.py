@@ -113,7 +113,7 @@ def polynomial(
         raise InputError(f"family: {family!r}; expected one of {', '.join(map(repr, FAMILIES))}")
     if not callable(of) and of not in _VARIABLES:
         raise InputError(f"of: {of!r}; expected 'spot', 'sorted', 'state' or a function of what is Seen")
-    variables = cast(Variables, of if callable(of) else _VARIABLES[of])
+    variables = _VARIABLES[of] if isinstance(of, str) else of
     return Basis(variables=_WithExercise(variables) if exercise else variables, degree=degree, family=family)
 
 
@@ -122,7 +122,7 @@ def as_basis(basis: Any) -> Basis:
     if isinstance(basis, Basis):
         return basis
     if callable(basis):
-        return Basis(variables=basis)
+        return Basis(variables=cast(Variables, basis))
     raise InputTypeError(
         f"basis: {basis!r}; expected bases.polynomial(...), or a function of what is Seen that gives a list of regressors"
     )
