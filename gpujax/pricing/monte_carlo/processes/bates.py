@@ -32,12 +32,10 @@ class Bates:
 
     Raises: InputError as `Heston` and `Merton`.
 
-    >>> from gpujax.pricing import monte_carlo as mc
     >>> params = HestonParams(v0=0.04, kappa=1.5, theta=0.04, sigma=0.5, rho=-0.7)
     >>> stock = Bates(spot=100.0, params=params, intensity=0.5, jump_mean=-0.1, jump_volatility=0.1, rate=0.03)
-    >>> forward = mc.price(stock, mc.payoffs.european(strike=0.0), key=1, paths=100_000, times=[0.5, 1.0])
-    >>> abs(float(forward.value) - 100.0) < 4 * float(forward.standard_error) < 0.5
-    True
+    >>> stock.normals, stock.uniforms
+    (3, 1)
 
     Source: D. S. Bates, "Jumps and Stochastic Volatility: Exchange Rate Processes Implicit in Deutsche Mark Options", Review of
     Financial Studies 9 (1996), 69-107.

@@ -37,11 +37,9 @@ class VarianceGamma:
 
     Raises: InputError for numbers out of these ranges, and unless θ ν + σ² ν / 2 < 1: else the expected price is infinite.
 
-    >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = VarianceGamma(spot=100.0, sigma=0.12, theta=-0.14, nu=0.17, rate=0.1)
-    >>> forward = mc.price(stock, mc.payoffs.european(strike=0.0), key=1, paths=100_000, times=[0.5, 1.0])
-    >>> abs(float(forward.value) - 100.0) < 4 * float(forward.standard_error) < 0.3
-    True
+    >>> stock.normals, stock.uniforms
+    (6, 5)
 
     Source: D. B. Madan, P. P. Carr, E. C. Chang, "The Variance Gamma Process and Option Pricing", European Finance Review 2
     (1998), 79-105: equations 2, 5 and 22.
@@ -112,7 +110,7 @@ class NormalInverseGaussian:
 
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = NormalInverseGaussian(spot=100.0, alpha=15.0, beta=-5.0, delta=0.5)
-    >>> forward = mc.price(stock, mc.payoffs.european(strike=0.0), key=1, paths=100_000, times=[0.5, 1.0])
+    >>> forward = mc.price(stock, mc.payoffs.european(strike=0.0), key=1, paths=100_000, times=1.0)
     >>> abs(float(forward.value) - 100.0) < 4 * float(forward.standard_error) < 0.3
     True
 
