@@ -193,17 +193,17 @@ def test_rates_with_a_function_of_the_price(within):
 
 
 def test_a_flat_surface_is_geometric_brownian_motion():
-    """Path by path, both as a grid and as a function."""
+    """Path by path, both as a grid and as a function, by both schemes."""
     flat = LocalVariance(times=(0.5, 1.0), lowest=-1.0, highest=1.0, variance=np.full((2, 3), 0.04))
     market = {"spot": 100.0, "rate": 0.05, "dividend_yield": 0.02}
     stock = mc.processes.GeometricBrownianMotion(**market, volatility=0.2)
-    expected = mc.simulate(stock, key=1, paths=100, times=[0.3, 1.0, 1.1])
-    for surface, scheme in (
-        (flat, "platen"), (flat, "log-euler"), (lambda time, spot: jnp.full_like(spot, 0.2), "platen"),
-    ):  # fmt: skip
-        process = LocalVolatility(**market, surface=surface, scheme=scheme)
-        found = mc.simulate(process, key=1, paths=100, times=[0.3, 1.0, 1.1])
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    state, time, step = jnp.log(jnp.linspace(50.0, 200.0, 40)), jnp.asarray(0.3), jnp.asarray(0.7)
+    draws = (jnp.asarray(np.random.default_rng(1).standard_normal(40)),)
+    for surface in (flat, lambda time, spot: jnp.full_like(spot, 0.2)):
+        for scheme in ("platen", "log-euler"):
+            process = LocalVolatility(**market, surface=surface, scheme=scheme)
+            found = jax.jit(process.advance)(state, time, step, draws)
+            np.testing.assert_allclose(found, stock.advance(state, time, step, draws), rtol=1e-13)
 
 
 # --- derivatives ---
