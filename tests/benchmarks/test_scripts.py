@@ -85,6 +85,22 @@ def test_accuracy_tables(tmp_path):
     assert all(row["points"] > 0 or row["underflowing"] > 0 for row in rows)
 
 
+def test_memory_of_simulations(tmp_path):
+    _, stored = run("monte_carlo_memory", tmp_path)
+    assert {row["form"] for row in stored["results"]} == {"plain", "Sobol", "reverse Greeks"}
+    assert all(50 << 20 < row["peak bytes"] < 1 << 30 for row in stored["results"])
+
+
+def test_greeks_like_those_of_stac_a2(tmp_path):
+    text, stored = run("stac_a2_like", tmp_path)
+    assert "WRONG" not in text
+    (result,) = stored["results"]
+    gamma, seconds = np.asarray(result["values"]["gamma"]), result["seconds"]["all"]
+    assert gamma.shape == (2, 2)
+    assert np.all(np.diagonal(gamma) > 0)
+    assert seconds["cold"] > seconds["warm"][0]
+
+
 def test_accuracy_sees_a_wrong_digit():
     accuracy = importlib.import_module("benchmarks.accuracy")
     samples = accuracy.normal_arguments(2, "float64")
