@@ -19,7 +19,8 @@ from gpujax.numerics.polynomial import evaluate
 __all__ = ["GAMMA_NORMALS", "GAMMA_UNIFORMS", "gamma", "loggamma"]
 
 # How many numbers a variate takes, for any shape.
-GAMMA_NORMALS, GAMMA_UNIFORMS = 5, 5
+GAMMA_NORMALS = 5
+GAMMA_UNIFORMS = 5
 
 
 def loggamma(shape: Any, normals: tuple[jax.Array, ...], uniforms: tuple[jax.Array, ...]) -> jax.Array:

@@ -87,7 +87,9 @@ def sobol_directions(dimensions: int, digits: int = DIGITS) -> np.ndarray:
     return _all_directions()[:dimensions, :digits]
 
 
-def sobol_seeds(key: int | jax.Array | tuple[jax.Array, jax.Array], dimensions: int, replicate: int | jax.Array = 0) -> jax.Array:
+def sobol_seeds(
+    key: int | jax.Array | tuple[jax.Array, jax.Array], dimensions: int, replicate: int | jax.Array = 0
+) -> jax.Array:
     """Two random words for each dimension: the seeds of one scramble, independent for every key, dimension and replicate.
 
     Arguments:

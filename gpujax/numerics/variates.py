@@ -42,7 +42,8 @@ __all__ = [
 ]
 
 # How many numbers a variate takes.
-NONCENTRAL_NORMALS, NONCENTRAL_UNIFORMS = 1 + GAMMA_NORMALS, 1 + GAMMA_UNIFORMS
+NONCENTRAL_NORMALS = 1 + GAMMA_NORMALS
+NONCENTRAL_UNIFORMS = 1 + GAMMA_UNIFORMS
 
 # The mean from which `poisson` uses the expansion of its quantile.
 _LARGE_MEAN = 1000.0

@@ -90,6 +90,8 @@ def flat_payoffs(payoff: Any) -> tuple[list[Payoff], Any]:
     """The payoffs of a mapping, a tuple or a single one in a row, and the structure that they came in."""
     if not isinstance(payoff, (Mapping, tuple, list)):
         check_payoff(payoff)
+    if isinstance(payoff, Mapping) and len({type(name) for name in payoff}) > 1:
+        raise InputTypeError(f"payoff: names {list(payoff)} of different types; expected all text, or all numbers")
     leaves, tree = jax.tree.flatten(payoff, is_leaf=lambda x: isinstance(x, Payoff))
     for leaf in leaves:
         check_payoff(leaf)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gpujax.device.configure import devices_in_force
 from gpujax.errors import InputTypeError
@@ -24,7 +24,7 @@ from gpujax.pricing.monte_carlo.methods import Layout, Method
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.statistics import Moments, combine, moments, of_means
 
-__all__ = ["Plan", "Sampler", "make_plan", "moments_of_blocks", "repetitions"]
+__all__ = ["Plan", "Sampler", "at_home", "make_plan", "moments_of_blocks", "repetitions"]
 
 BLOCK = 1 << 16
 # Of the numbers of a block that are in memory at once.
@@ -133,7 +133,16 @@ def moments_of_blocks(sampler: Sampler, inputs: Any, plan: Plan, first: Any = 0)
     )
     # Blocks beyond the last hold no samples; every device gets as many.
     found = spread(inputs, begin, jnp.arange(math.ceil(blocks / size) * size, dtype=index))
-    return jax.tree.map(lambda x: x[:blocks], found)
+    whole = lax.with_sharding_constraint(found, NamedSharding(plan.mesh, everywhere))
+    return jax.tree.map(lambda x: x[:blocks], whole)
+
+
+def at_home(results: Any, plan: Plan) -> Any:
+    """Results on one device again, so that those of runs over different devices may be combined."""
+    if plan.mesh is None:
+        return results
+    # Every device has the whole of them; inside a user's own jit they are not there yet.
+    return jax.tree.map(lambda x: x if isinstance(x, Tracer) else x.addressable_data(0), results)
 
 
 def repetitions(parts: Moments, plan: Plan) -> Moments | None:

@@ -14,7 +14,7 @@ from jax import lax
 
 from gpujax.errors import InputError
 from gpujax.pricing.monte_carlo.arguments import check_process, flat_payoffs, float_dtype, make_grid, path_count
-from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
+from gpujax.pricing.monte_carlo.blocks import Plan, at_home, make_plan
 from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, numbers_of, price_moments
 from gpujax.pricing.monte_carlo.methods import Method, PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
@@ -83,7 +83,7 @@ def price(
     grid = make_grid(times, process, float_dtype(dtype), max_step)
     inputs = make_inputs(process, leaves, key, grid, control, drift)
     plan = make_plan(process, method, path_count(paths), grid, inputs, devices=devices)
-    found = _price(inputs, plan=plan)
+    found = at_home(_price(inputs, plan=plan), plan)
     each = jax.tree.unflatten(tree, [Estimate(m, e, paths) for m, e in zip(*found, strict=True)])
     # JAX sorts the keys of mappings; a caller's order is kept.
     return {name: each[name] for name in payoff} if isinstance(payoff, Mapping) else each

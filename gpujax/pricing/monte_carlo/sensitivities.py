@@ -12,7 +12,7 @@ from jax import lax
 
 from gpujax.errors import InputError
 from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, float_dtype, make_grid, path_count
-from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks, repetitions
+from gpujax.pricing.monte_carlo.blocks import Plan, at_home, make_plan, moments_of_blocks, repetitions
 from gpujax.pricing.monte_carlo.engine import Inputs, make_inputs, present_values
 from gpujax.pricing.monte_carlo.likelihood import FixedPath, Weighted, check_noise
 from gpujax.pricing.monte_carlo.methods import Method, PseudoRandom
@@ -81,6 +81,7 @@ def greeks(
         found = _reverse(inputs, plan=plan, wrt=tuple(wrt), group=group)
     else:
         found = _forward(inputs, plan=plan, wrt=tuple(wrt), estimator=estimator)
+    found = at_home(found, plan)
     return {name: Estimate(found[name][0], found[name][1], paths) for name in ("value", *wrt)}
 
 
@@ -143,6 +144,7 @@ def second_order(
         found = _second_reverse(inputs, size, plan=plan, wrt=tuple(wrt), group=group)
     else:
         found = _second(inputs, size, plan=plan, wrt=tuple(wrt), estimator=estimator)
+    found = at_home(found, plan)
     return {pair: Estimate(found[place][0], found[place][1], paths) for place, pair in enumerate(wrt)}
 
 

@@ -148,6 +148,7 @@ CASES = [
     ({"dtype": np.int32}, InputTypeError, "dtype: .*expected float64 or float32"),
     ({"payoff": lambda path: path}, InputTypeError, "payoff: .*expected one of monte_carlo.payoffs"),
     ({"payoff": mc.payoffs.forward_start(set_at=3)}, InputError, "set_at: 3; expected at most 0, the last of 1"),
+    ({"payoff": {"a": CALL, 1.0: CALL}}, InputTypeError, r"payoff: names \['a', 1.0\] of different types"),
     ({"process": 3.0}, InputTypeError, "process: 3.0; expected one of monte_carlo.processes"),
     (
         {"payoff": mc.payoffs.of_path(lambda path: path, times=1)},

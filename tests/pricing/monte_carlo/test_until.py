@@ -100,7 +100,7 @@ def test_a_state_of_another_calculation_is_refused(tmp_path):
         (STOCK, CALL, {"method": mc.methods.PseudoRandom(antithetic=True)}),
         (STOCK, custom[0], {}),
     ):
-        with pytest.raises(InputError, match="save: .*belongs to another calculation"):
+        with pytest.raises(InputError, match=r"save: .*belongs to another calculation"):
             mc.price_until(process, payoff, **{**run, **change})
     assert file.read_bytes() == before
     mc.price_until(STOCK, custom[0], **{**run, "save": tmp_path / "own.npz"})
@@ -127,7 +127,8 @@ BAD = [
     ({"standard_error": 0.0}, "standard_error: 0.0; expected a number > 0"),
     ({"seconds": -1.0}, "seconds: -1.0; expected a number > 0"),
     ({"most_paths": 100}, "chunk: 32768, more than most_paths 100"),
-    ({"standard_error": 1e-4, "most_paths": 10**6}, r"would take about [\d,]+ paths, more than most_paths 1,000,000; ask for 0.01"),
+    ({"standard_error": 1e-4, "most_paths": 10**6},
+     r"would take about [\d,]+ paths, more than most_paths 1,000,000; ask for 0.01"),
 ]  # fmt: skip
 
 

@@ -14,14 +14,15 @@ def check_bounds(**parameters: tuple[Any, str]) -> None:
 
     Arguments:
         parameters: for each name its value and what is expected, one of "> 0", ">= 0", "in [-1, 1]", "finite". Only Python's and
-            NumPy's numbers are looked at: one that JAX traces has no value yet, and one on a device would have to be waited for.
+            NumPy's numbers are looked at: one that JAX traces has no value yet, one on a device would have to be waited for, and
+            JAX builds trees of None.
 
-    Raises: InputError with the name, the value and what was expected; InputTypeError for what is no number.
+    Raises: InputError with the name, the value and what was expected; InputTypeError for text and truth values.
 
     >>> check_bounds(kappa=(1.5, "> 0"), rho=(-0.7, "in [-1, 1]"))
     """
     for name, (value, expected) in parameters.items():
-        if isinstance(value, (str, bytes, bool)) or value is None:
+        if isinstance(value, (str, bytes, bool)):
             raise InputTypeError(f"{name}: {value!r}; expected a number {expected}")
         parts = value if isinstance(value, (list, tuple)) else [value]
         if not all(isinstance(part, (int, float, np.ndarray, np.generic)) for part in parts):

@@ -10,8 +10,8 @@ Every scheme takes any parameters. Where Feller's condition 2 κ θ >= σ² fail
 for that as the last column says; no parameter is changed and no path is dropped.
 
 The orders are those of the characteristic function of ln S, which quadrature gives without noise (the tests do). That of the
-first scheme has no proof, and where 2 κ θ / σ² is as low as 0.2 it falls to about 1.5. Take the default: its bias is far below that
-of full truncation at the same steps. The almost exact scheme costs several times as much for each step and shows what bias the
+first scheme has no proof, and where 2 κ θ / σ² is as low as 0.2 it falls to about 1.5. Take the default: its bias is far
+below that of full truncation at the same steps. The almost exact scheme costs several times as much for each step and shows what bias the
 default has left; full truncation is what others use, for comparison.
 
 Sources: L. Andersen, "Simple and Efficient Simulation of the Heston Stochastic Volatility Model", Journal of Computational

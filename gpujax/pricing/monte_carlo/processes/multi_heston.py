@@ -73,7 +73,8 @@ class CorrelatedHeston:
     dividend_yield: Any = 0.0
 
     def __post_init__(self):
-        if isinstance(self.spot, (np.ndarray, list, tuple, jax.Array)) and not isinstance(self.spot, Tracer):
+        # Not what is on a device: a gradient by the process comes as one too, with any numbers in it.
+        if isinstance(self.spot, (np.ndarray, list, tuple)):
             _check(self.spot, self.params, self.dividend_yield, self.correlation)
 
     @property
