@@ -50,6 +50,11 @@ def make_inputs(
     for each in (*payoffs, *controls):
         check_looks(each, grid.seen)
     if drift is not None:
+        if hasattr(process, "prepare"):
+            raise InputError(
+                f"drift: {type(process).__name__} turns normal numbers into others, whose law is not that of independent ones; "
+                "expected None"
+            )
         expected_shape = (len(grid.times), process.normals)
         if np.shape(drift) not in (expected_shape, expected_shape[1:]):
             raise InputError(

@@ -16,12 +16,28 @@ Class = TypeVar("Class", bound=type)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def parameters(*, static: tuple[str, ...] = ()) -> Callable[[Class], Class]:
-    """A frozen, keyword-only dataclass whose fields are data to JAX, but for those named, which select code."""
+    """A frozen, keyword-only dataclass whose fields are data to JAX, but for those named, which select code.
+
+    A `__post_init__` sees what callers give, not what JAX makes of it: tracers, or a gradient, which has the same class and any
+    numbers in it.
+    """
 
     def decorate(cls: Class) -> Class:
         made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         data = tuple(field.name for field in dataclasses.fields(made) if field.name not in static)
-        return jax.tree_util.register_dataclass(made, data_fields=data, meta_fields=static)
+
+        def flatten(item: Any) -> tuple[list[Any], tuple[Any, ...]]:
+            keyed = [(jax.tree_util.GetAttrKey(name), getattr(item, name)) for name in data]
+            return keyed, tuple(getattr(item, name) for name in static)
+
+        def unflatten(fixed: tuple[Any, ...], leaves: Any) -> Any:
+            item = object.__new__(made)
+            for name, value in (*zip(data, leaves, strict=True), *zip(static, fixed, strict=True)):
+                object.__setattr__(item, name, value)
+            return item
+
+        jax.tree_util.register_pytree_with_keys(made, flatten, unflatten)
+        return made
 
     return decorate
 

@@ -411,7 +411,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "error", "message"), ERRORS, ids=[str(c[0])[:40] for c in ERRORS])
+@pytest.mark.parametrize(("change", "error", "message"), ERRORS, ids=[c[2][:40] for c in ERRORS])
 def test_bad_input_is_named(change, error, message):
     arguments = {"process": STOCK, "payoff": PUT, "key": 1, "paths": 16, "times": TIMES, "policy_paths": 16, **change}
     process, payoff = arguments.pop("process"), arguments.pop("payoff")

@@ -210,6 +210,8 @@ BAD = [
     ({"method": mc.methods.Sobol(), "paths": 64, "times": np.arange(1, 30_000) / 1000}, InputError, "take 29999 dimensions"),
     ({"max_step": 0.0}, InputError, "max_step: 0.0; expected a number of years > 0"),
     ({"drift": np.zeros(2)}, InputError, r"drift: shape \(2,\); expected \(1, 1\)"),
+    ({"process": mc.processes.RoughBergomi(spot=100.0, xi=0.04, eta=1.9, rho=-0.9, hurst=0.1), "drift": np.zeros(3)}, InputError,
+     "drift: RoughBergomi turns normal numbers into others"),
     ({"control": CALL}, InputTypeError, r"control: .*; expected"),
     ({"control": mc.Control(CALL, np.nan)}, InputError, "control: value nan; expected the exact, finite value"),
 ]  # fmt: skip
@@ -218,7 +220,7 @@ BAD = [
 @pytest.mark.parametrize(("change", "error", "message"), BAD, ids=[str(next(iter(c[0].values())))[:30] for c in BAD])
 def test_bad_input_is_named(change, error, message):
     with pytest.raises(error, match=message):
-        mc.price(STOCK, CALL, **{"key": 1, "paths": 10, "times": 1.0, **change})
+        mc.price(**{"process": STOCK, "payoff": CALL, "key": 1, "paths": 10, "times": 1.0, **change})
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_the_whole_matrix(logs):
     implied = mc.processes.CorrelatedHeston(**MARKET, correlation=whole(PRICES, PARAMS.rho))
     paths = mc.simulate(implied, key=1, paths=1000, times=TIMES)
     np.testing.assert_allclose(np.log(paths), logs[:1000], rtol=1e-10)
-    variances = np.array([[1.0, 0.9, 0.8], [0.9, 1.0, 0.7], [0.8, 0.7, 1.0]])
+    variances = np.array([[1.0, 0.3, 0.2], [0.3, 1.0, 0.4], [0.2, 0.4, 1.0]])
     other = np.block([[np.eye(3), np.diag(PARAMS.rho)], [np.diag(PARAMS.rho), variances]])
     linked = mc.processes.CorrelatedHeston(**MARKET, correlation=other)
     state = (jnp.zeros((3, 50_000)), jnp.broadcast_to(jnp.asarray(PARAMS.v0)[:, None], (3, 50_000)))

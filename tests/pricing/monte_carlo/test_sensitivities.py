@@ -86,6 +86,16 @@ def test_likelihood_ratios_see_jumps(within):
     within(mc.greeks(STOCK, smoothed, **run)["spot"], exact, bias=0.0005)
 
 
+def test_a_gradient_by_a_whole_process_is_one():
+    """It has the class of the process and numbers that no process has; nothing checks those."""
+    two = mc.processes.CorrelatedGeometricBrownianMotion(
+        spot=np.array([100.0, 95.0]), volatility=np.array([0.3, 0.2]), correlation=np.array([[1.0, 0.6], [0.6, 1.0]])
+    )
+    slope = jax.grad(lambda process: mc.price(process, mc.payoffs.spread(), key=1, paths=1024, times=1.0).value)(two)
+    assert isinstance(slope, mc.processes.CorrelatedGeometricBrownianMotion)
+    assert slope.spot[1] < 0 < slope.spot[0]
+
+
 @pytest.mark.parametrize("estimator", ["mixed", "likelihood-ratio", "bumped"])
 def test_second_derivatives(estimator, exact, within):
     pairs = (("spot", "spot"), ("volatility", "spot"))

@@ -7,8 +7,10 @@ Rates, yields and volatilities are numbers or change with time; dividends may al
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gpujax.numerics.elementary import exponential
 from gpujax.pricing.monte_carlo.correlation import check_assets, cholesky
@@ -134,8 +136,7 @@ class CorrelatedGeometricBrownianMotion:
             if isinstance(given, (list, tuple)):
                 # One array is one parameter; a list would be one for each asset to JAX.
                 object.__setattr__(self, name, as_array(given))
-        # Not what is on a device: a gradient by the process comes as one too, with any numbers in it.
-        if isinstance(self.spot, np.ndarray):
+        if isinstance(self.spot, (np.ndarray, jax.Array)) and not isinstance(self.spot, Tracer):
             check_assets(self.spot, self.volatility, self.dividend_yield, self.correlation)
         check_bounds(
             spot=(self.spot, "> 0"), volatility=(self.volatility, ">= 0"), rate=(values_of(self.rate), "finite"),

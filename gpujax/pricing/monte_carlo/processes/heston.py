@@ -9,10 +9,10 @@ r"""The Heston model, by a scheme of choice.
 Every scheme takes any parameters. Where Feller's condition 2 κ θ >= σ² fails the variance touches zero, and the scheme allows
 for that as the last column says; no parameter is changed and no path is dropped.
 
-The orders are those of the characteristic function of ln S, which quadrature gives without noise (the tests do). That of the
-first scheme has no proof, and where 2 κ θ / σ² is as low as 0.2 it falls to about 1.5. Take the default: its bias is far
-below that of full truncation at the same steps. The almost exact scheme costs several times as much for each step and shows what bias the
-default has left; full truncation is what others use, for comparison.
+The orders are those of the characteristic function of ln S, which quadrature gives without noise (the tests do). That of
+the first scheme has no proof, and where 2 κ θ / σ² is as low as 0.2 it falls to about 1.5. Take the default: its bias is
+far below that of full truncation at the same steps. The almost exact scheme costs several times as much for each step and
+shows what bias the default has left; full truncation is what others use, for comparison.
 
 Sources: L. Andersen, "Simple and Efficient Simulation of the Heston Stochastic Volatility Model", Journal of Computational
 Finance 11(3) (2008), 1-42 (QE-M, central weights); R. Lord, R. Koekkoek, D. van Dijk, "A Comparison of Biased Simulation Schemes

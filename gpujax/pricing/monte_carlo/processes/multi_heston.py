@@ -73,8 +73,7 @@ class CorrelatedHeston:
     dividend_yield: Any = 0.0
 
     def __post_init__(self):
-        # Not what is on a device: a gradient by the process comes as one too, with any numbers in it.
-        if isinstance(self.spot, (np.ndarray, list, tuple)):
+        if isinstance(self.spot, (np.ndarray, list, tuple, jax.Array)) and not isinstance(self.spot, Tracer):
             _check(self.spot, self.params, self.dividend_yield, self.correlation)
 
     @property
@@ -147,7 +146,7 @@ def _check(spot, params, dividend_yield, correlation) -> None:
     for name, array in zip(params._fields, params, strict=True):
         if not isinstance(array, Tracer) and np.shape(array) != assets:
             raise InputError(f"params.{name}: shape {np.shape(array)}; expected {assets}, one for each asset, as spot")
-    if np.shape(correlation) != tuple(2 * n for n in assets):
+    if np.shape(correlation) != tuple(2 * n for n in assets) * 2:
         check_assets(spot, params.v0, dividend_yield, correlation)
         return
     check_assets(spot, params.v0, dividend_yield, np.eye(*assets))
