@@ -59,7 +59,8 @@ def find_drift(
     """A drift for the `drift=` of `price`: the one with the smallest variance on pilot paths.
 
     Arguments:
-        process, payoff, times, max_step, dtype: as for `price`, the same as there; one payoff.
+        process, payoff, times, max_step: as for `price`, the same as there; one payoff.
+        dtype: of the pilots and of the drift, float64 or float32.
         key: an integer seed, or a key of `jax.random`; it may be that of `price`, the numbers are others.
         paths: pilot paths in each of a few rounds, at least 256.
         kind: "constant" seeks one drift for each normal number, constant in time: θ √(Δt / T) in a step Δt. "full" seeks one for
@@ -69,9 +70,9 @@ def find_drift(
     Returns: `[steps, normals]`, in standard deviations of the normal numbers. It is independent of the paths that `price` draws,
         so that estimates with it are unbiased.
 
-    Raises: as `price`; InputError where no pilot path pays however widely the pilots are scattered, or a path pays what is no
-        number; InputTypeError where parameters are traced: the search needs their values, so find the drift outside of `jit`,
-        `grad` and `vmap`.
+    Raises: as `price`; InputError for a process that prepares its numbers, which `price` cannot weight; where no pilot path pays
+        however widely the pilots are scattered, or a path pays what is no number; InputTypeError where parameters are traced: the
+        search needs their values, so find the drift outside of `jit`, `grad` and `vmap`.
 
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=100.0, volatility=0.2)
@@ -90,6 +91,11 @@ def find_drift(
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((process, payoff, key, times))):
         raise InputTypeError("process, payoff, key or times: traced; find the drift outside of jit, grad and vmap")
     grid = make_grid(times, process, float_dtype(dtype), max_step)
+    if hasattr(process, "prepare"):
+        raise InputError(
+            f"process: {type(process).__name__} turns normal numbers into others, whose law is not that of independent ones; "
+            "a drift cannot be weighted: use a control variate or methods.Sobol()"
+        )
     if not process.normals:
         raise InputError(f"process: {type(process).__name__} takes no normal numbers; there is nothing to drift")
     components = len(grid.times) * process.normals
@@ -122,8 +128,7 @@ class _Played:
         return getattr(self.process, "uniforms", 0)
 
     def prepare(self, times, draws):
-        inner = getattr(self.process, "prepare", None)
-        return self.numbers if inner is None else inner(times, self.numbers)
+        return self.numbers
 
     def initial(self):
         return self.process.initial()

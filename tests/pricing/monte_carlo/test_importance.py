@@ -147,18 +147,7 @@ class Added:
         return jnp.ones(())
 
 
-@parameters()
-class AddedBefore(Added):
-    """The same, with the sum of the normal numbers made for the whole path."""
-
-    strength: Any
-
-    def prepare(self, times, draws):
-        assert len(times) == draws[0].shape[0] == 3
-        return (draws[0] + draws[1], jnp.zeros_like(draws[1]), draws[2])
-
-
-def test_uniform_numbers_dates_and_numbers_prepared(within):
+def test_uniform_numbers_and_dates(within):
     """Half of E max(X - 3, 0) with X normal: uniform numbers stay as they are, both normal ones drift alike."""
     process, payoff = Added(strength=np.sqrt(0.5)), mc.payoffs.european(strike=3.0)
     drift = find_drift(process, payoff, key=6, times=[0.5, 1.0])
@@ -167,8 +156,6 @@ def test_uniform_numbers_dates_and_numbers_prepared(within):
     found = mc.price(process, payoff, key=6, paths=PATHS, times=[0.5, 1.0], drift=drift)
     within(found, 0.5 * (stats.norm.pdf(3.0) - 3.0 * stats.norm.sf(3.0)))
     assert found.standard_error < 0.01 * found.value
-    prepared = find_drift(AddedBefore(strength=process.strength), payoff, key=6, times=[0.5, 1.0])
-    np.testing.assert_allclose(prepared, drift, rtol=1e-10)
 
 
 def test_the_search_is_repeatable():
@@ -207,5 +194,8 @@ def test_errors():
         find_drift(STOCK, {"call": payoff}, **common)
     with pytest.raises(InputTypeError, match="traced; find the drift outside of jit"):
         jax.jit(lambda strike: find_drift(STOCK, mc.payoffs.european(strike=strike), **common))(150.0)
+    rough = mc.processes.RoughBergomi(spot=100.0, hurst=0.1, eta=1.5, rho=-0.7, xi=0.04)
+    with pytest.raises(InputError, match="process: RoughBergomi turns normal numbers into others"):
+        find_drift(rough, payoff, **common)
     with pytest.raises(InputError, match="process: CustomProcess takes no normal numbers"):
         find_drift(certain, payoff, **common)
