@@ -254,7 +254,9 @@ def test_the_script_names_every_peer_and_agrees(tmp_path):
     assert all(word in workloads for word in ("Asian", "basket", "Heston", "American", "float64", "float32"))
     for result in stored["results"]:
         named = [entry["name"] for entry in (*result["contestants"], *result["absent"])]
-        for peer in ("gpujax", "numba", "JAX", "NumPy", "PyTorch", "QuantLib", "quantkit-rs", "stochastic-rs"):
+        every = ("gpujax", "numba", "JAX", "NumPy", "PyTorch", "QuantLib", "quantkit-rs", "stochastic-rs")
+        # To a given error only the fastest take part.
+        for peer in ("gpujax", "numba", "JAX") if "standard error" in result["workload"] else every:
             assert any(peer in name for name in named), f"{peer} is missing from {result['workload']}"
         wrong = {c["name"]: c["disagreement"] for c in result["contestants"] if c["disagreement"]}
         assert not wrong, wrong

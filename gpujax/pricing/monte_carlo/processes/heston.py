@@ -58,7 +58,7 @@ class Heston:
     >>> params = HestonParams(v0=0.04, kappa=1.5, theta=0.05, sigma=0.6, rho=-0.7)
     >>> stock = Heston(spot=100.0, params=params, rate=0.03)
     >>> found = mc.price(stock, mc.payoffs.european(strike=100.0), key=1, paths=20_000, times=[0.25, 0.5, 0.75, 1.0])
-    >>> abs(float(found.value) - 9.49) < 0.3
+    >>> abs(float(found.value) - 9.06) < 0.3
     True
     """
 

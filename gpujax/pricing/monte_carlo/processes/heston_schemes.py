@@ -62,14 +62,16 @@ def quadratic_exponential(
     left, lost = decay(kappa, step)
     mean = at_least(kappa * theta * lost + left * v, tiny)
     spread = (sigma * sigma * lost) * (left * v + (0.5 * kappa * theta) * lost)
-    psi = spread / (mean * mean)
+    # Not over mean², whose derivative divides by its square and so by zero where there is no variance at all.
+    inverse = 1 / mean
+    psi = (spread * inverse) * inverse
     quadratic = psi <= _SWITCH
     # Each law gets a ψ at which it exists, so that what is not taken has a finite value and derivative.
     low, high = jnp.minimum(psi, _SWITCH), jnp.maximum(psi, _SWITCH)
 
     # With 1 + b² = m / a the square is m plus a mean-free part, and a = m [1 - √(1 - ψ/2)] without cancellation.
     a = (0.5 * mean) * low / (1 + jnp.sqrt(1 - 0.5 * low))
-    across_mean = jnp.sqrt(at_least(a * (mean - a), tiny * tiny))  # a b
+    across_mean = jnp.sqrt(at_least(a * (mean - a), 4 * tiny * tiny))  # a b
     squared = a * (z * z - 1) + 2 * across_mean * z
 
     # Inversion at the level N(z): h ln[(1 - p) / N(-z)] if that is positive. N(-z) = n(z) M(z), M the Mills ratio, leaves one

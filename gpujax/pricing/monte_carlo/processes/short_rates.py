@@ -117,7 +117,7 @@ class CoxIngersollRoss:
 
     >>> model = CoxIngersollRoss(rate=0.03, kappa=0.5, theta=0.05, sigma=0.1)
     >>> model.bond(0.03, 0.0, jnp.array([1.0, 10.0])).round(6)
-    Array([0.966341, 0.6439  ], dtype=float64)
+    Array([0.966355, 0.634987], dtype=float64)
     """
 
     rate: Any
