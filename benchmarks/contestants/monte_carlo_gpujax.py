@@ -49,7 +49,7 @@ def american(c: AmericanPut, dtype: str) -> list[Contestant | Absent]:
     def found(estimates: Any) -> Any:
         return answer([e.value for e in estimates], [e.standard_error for e in estimates], c.paths)
 
-    how = f"monte_carlo.american(process, put, key, paths, times, dtype), a cubic fitted to {POLICY_PATHS:,} more paths"
+    how = f"monte_carlo.longstaff_schwartz(process, put, key, paths, times, dtype), a cubic fitted to {POLICY_PATHS:,} more paths"
     call = american_pricer(c, dtype, c.paths)
     return [Contestant(NAME, how, call, c.paths * c.steps * len(c.spots), found, ours=True)]
 
@@ -63,7 +63,7 @@ def american_pricer(c: AmericanPut, dtype: str, paths: int, **settings: Any) -> 
 
     def one(spot: float) -> Any:
         process = mc.processes.GeometricBrownianMotion(spot=spot, volatility=c.volatility, rate=c.rate)
-        return mc.american(process, put, paths=paths, **run, **settings)
+        return mc.longstaff_schwartz(process, put, paths=paths, **run, **settings)
 
     return lambda: jax.block_until_ready([one(spot) for spot in c.spots])
 

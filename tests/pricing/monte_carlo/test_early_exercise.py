@@ -54,7 +54,7 @@ def test_a_bermudan_put_by_quadrature(dtype, within):
 
 
 def mc_american(process, payoff, key=1, times=TIMES, policy_paths=FITTED, **settings):
-    return ee.american(process, payoff, key=key, paths=PATHS, times=times, policy_paths=policy_paths, **settings)
+    return ee.longstaff_schwartz(process, payoff, key=key, paths=PATHS, times=times, policy_paths=policy_paths, **settings)
 
 
 @pytest.mark.shared_data
@@ -128,6 +128,12 @@ def test_the_highest_of_five_assets():
         basis=polynomial(2, of="sorted"),
     )  # fmt: skip
     assert 0.99 * 26.115 - 4 * found.standard_error < found.value < 26.165 + 4 * found.standard_error
+
+
+def test_exercise_may_pay_any_function_of_the_price():
+    written = mc_american(STOCK, lambda spot: 40.0 - spot)
+    payoff = mc_american(STOCK, PUT)
+    assert written.value == payoff.value and written.standard_error == payoff.standard_error
 
 
 def test_one_date_of_exercise_is_a_european_option():
@@ -226,7 +232,7 @@ def test_the_gap_does_not_depend_on_the_blocks(policy, monkeypatch):
 
 def test_pathwise_greeks_of_a_put(within):
     names = ("spot", "volatility")
-    found = ee.american_greeks(STOCK, PUT, wrt=names, key=1, paths=PATHS, times=TIMES, policy_paths=FITTED)
+    found = ee.longstaff_schwartz_greeks(STOCK, PUT, wrt=names, key=1, paths=PATHS, times=TIMES, policy_paths=FITTED)
     same = mc_american(STOCK, PUT)
     np.testing.assert_allclose(found["value"].value, same.value, rtol=1e-13)
     delta = (put(36.05) - put(35.95)) / 0.1
@@ -405,7 +411,7 @@ ERRORS = [
     ({"policy_paths": 0}, InputError, "policy_paths: 0; expected 1"),
     ({"paths": 0}, InputError, "^paths: 0; expected 1"),
     ({"times": [0.5, 0.5]}, InputError, "times: 0.5 at place 1"),
-    ({"payoff": max}, InputTypeError, "payoff: .*expected one of monte_carlo.payoffs"),
+    ({"payoff": 40.0}, InputTypeError, "exercise_value: 40.0; expected one of monte_carlo.payoffs"),
     ({"process": 3.0}, InputTypeError, "process: 3.0; expected one of monte_carlo.processes"),
     ({"dtype": np.int32}, InputTypeError, "dtype: .*expected float64 or float32"),
 ]
@@ -416,7 +422,7 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"process": STOCK, "payoff": PUT, "key": 1, "paths": 16, "times": TIMES, "policy_paths": 16, **change}
     process, payoff = arguments.pop("process"), arguments.pop("payoff")
     with pytest.raises(error, match=message):
-        ee.american(process, payoff, **arguments)
+        ee.longstaff_schwartz(process, payoff, **arguments)
 
 
 def test_bad_bounds_are_named(policy):
@@ -436,7 +442,7 @@ def test_bad_bounds_are_named(policy):
             mc.processes.Heston(spot=36.0, params=HestonParams(0.04, 1.0, 0.04, 0.3, 0.0)), PUT, key=1, paths=10,
         )  # fmt: skip
     with pytest.raises(InputError, match="wrt: 'vol' is no parameter of GeometricBrownianMotion"):
-        ee.american_greeks(STOCK, PUT, wrt=("vol",), key=1, paths=PATHS, times=TIMES, policy_paths=FITTED)
+        ee.longstaff_schwartz_greeks(STOCK, PUT, wrt=("vol",), key=1, paths=PATHS, times=TIMES, policy_paths=FITTED)
 
 
 def test_bad_bases_are_named():

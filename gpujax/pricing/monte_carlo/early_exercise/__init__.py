@@ -4,11 +4,11 @@ from gpujax.pricing import monte_carlo as mc
 
 stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
 put = mc.payoffs.european(strike=40.0, is_call=False)
-mc.american(stock, put, key=1, paths=100_000, times=[0.02 * i for i in range(1, 51)])
+mc.longstaff_schwartz(stock, put, key=1, paths=100_000, times=[0.02 * i for i in range(1, 51)])
 """
 
 from gpujax.pricing.monte_carlo.early_exercise import bases
-from gpujax.pricing.monte_carlo.early_exercise.bounds import Bracket, american, american_greeks, bracket, lower_bound
+from gpujax.pricing.monte_carlo.early_exercise.bounds import Bracket, longstaff_schwartz, longstaff_schwartz_greeks, bracket, lower_bound
 from gpujax.pricing.monte_carlo.early_exercise.dual import duality_gap, upper_bound
 from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
@@ -16,8 +16,8 @@ from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
 __all__ = [
     "Bracket",
     "Policy",
-    "american",
-    "american_greeks",
+    "longstaff_schwartz",
+    "longstaff_schwartz_greeks",
     "bases",
     "bracket",
     "duality_gap",

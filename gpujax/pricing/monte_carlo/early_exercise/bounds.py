@@ -11,7 +11,7 @@ from gpujax.pricing.monte_carlo.arguments import path_count
 from gpujax.pricing.monte_carlo.controls import Control
 from gpujax.pricing.monte_carlo.early_exercise.dual import duality_gap, upper_bound
 from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
-from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, Showing, Shown, exercised
+from gpujax.pricing.monte_carlo.early_exercise.policy import ExerciseValue, Policy, Showing, Shown, exercised
 from gpujax.pricing.monte_carlo.parameters import parameter
 from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, on
 from gpujax.pricing.monte_carlo.prices import price
@@ -19,14 +19,14 @@ from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.sensitivities import greeks
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
-__all__ = ["Bracket", "american", "american_greeks", "bracket", "lower_bound"]
+__all__ = ["Bracket", "longstaff_schwartz", "longstaff_schwartz_greeks", "bracket", "lower_bound"]
 
 POLICY_PATHS = 8192
 
 
-def american(
+def longstaff_schwartz(
     process: Process,
-    payoff: Payoff,
+    exercise_value: ExerciseValue,
     *,
     key: Any,
     paths: int,
@@ -43,7 +43,7 @@ def american(
     A policy is fitted to `policy_paths`, and applied to `paths` others.
 
     Arguments:
-        process, payoff, times, exercise_at, basis, dtype, max_step: as for `fit_policy`. An American right is approached by many
+        process, exercise_value, times, exercise_at, basis, dtype, max_step: as for `fit_policy`. An American right is approached by many
             dates; the right to exercise at once is not counted, so a value below what exercise pays now says: exercise.
         key: an integer seed, or a key of `jax.random`. With a single date the paths are those of `price`.
         paths: that are valued. None is kept: memory does not grow with their number.
@@ -59,7 +59,7 @@ def american(
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
     >>> put = mc.payoffs.european(strike=40.0, is_call=False)
-    >>> found = american(stock, put, key=1, paths=20_000, times=[0.25, 0.5, 0.75, 1.0], policy_paths=2048)
+    >>> found = longstaff_schwartz(stock, put, key=1, paths=20_000, times=[0.25, 0.5, 0.75, 1.0], policy_paths=2048)
     >>> abs(float(found.value) - 4.36) < 4 * float(found.standard_error) + 0.02
     True
 
@@ -68,29 +68,31 @@ def american(
     """
     path_count(paths)
     policy = fit_policy(
-        process, payoff, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
+        process, exercise_value, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
         basis=basis, dtype=dtype, max_step=max_step,
     )  # fmt: skip
-    return lower_bound(policy, process, payoff, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
+    return lower_bound(policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
 
 
-def lower_bound(policy: Policy, process: Process, payoff: Payoff, *, key: Any, paths: int, **settings: Any) -> Estimate:
+def lower_bound(
+    policy: Policy, process: Process, exercise_value: ExerciseValue, *, key: Any, paths: int, **settings: Any
+) -> Estimate:
     """What a policy earns on paths of its own: a lower bound of the value of the right, up to the standard error.
 
     Arguments:
         policy: from `fit_policy`, for this market or a similar one.
-        process, payoff, key, paths: as for `american`.
+        process, exercise_value, key, paths: as for `longstaff_schwartz`.
         settings: dtype, method, control, max_step, devices, as for `price`.
 
     Raises: as `price`; InputError for a process of another number of variables than the policy was fitted with.
     """
-    right, process, settings = _right(policy, process, payoff, settings)
+    right, process, settings = _right(policy, process, exercise_value, settings)
     return price(process, right, key=key, paths=paths, times=policy.times, **settings)
 
 
-def american_greeks(
+def longstaff_schwartz_greeks(
     process: Process,
-    payoff: Payoff,
+    exercise_value: ExerciseValue,
     *,
     wrt: tuple[str, ...],
     key: Any,
@@ -103,7 +105,7 @@ def american_greeks(
     max_step: float | None = None,
     **settings: Any,
 ) -> dict[str, Estimate]:
-    """The value as `american` gives it and its first derivatives, each with its standard error.
+    """The value as `longstaff_schwartz` gives it and its first derivatives, each with its standard error.
 
     The policy is taken as given. Under the best policy that is exact, because its value does not change to first order when the
     moment of exercise does (Piterbarg 2004). A fitted policy is out by a little, and a derivative by as little, where a value is
@@ -113,16 +115,16 @@ def american_greeks(
     Arguments:
         wrt: names of parameters of the process, as for `greeks`.
         settings: estimator, method, devices, as for `greeks`.
-        others: as for `american`.
+        others: as for `longstaff_schwartz`.
 
     Returns: a dict with "value" and each name.
 
-    Raises: as `american` and `greeks`.
+    Raises: as `longstaff_schwartz` and `greeks`.
 
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
     >>> put = mc.payoffs.european(strike=40.0, is_call=False)
-    >>> found = american_greeks(
+    >>> found = longstaff_schwartz_greeks(
     ...     stock, put, wrt=("spot",), key=1, paths=20_000, times=[0.25, 0.5, 0.75, 1.0], policy_paths=2048)
     >>> round(float(found["spot"].value), 1)
     -0.7
@@ -132,12 +134,12 @@ def american_greeks(
     """
     path_count(paths)
     policy = fit_policy(
-        process, payoff, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
+        process, exercise_value, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
         basis=basis, dtype=dtype, max_step=max_step,
     )  # fmt: skip
     for name in wrt:
         parameter(process, name)
-    right, shown, settings = _right(policy, process, payoff, settings)
+    right, shown, settings = _right(policy, process, exercise_value, settings)
     inner = {name: name if shown is process else f"process.{name}" for name in wrt}
     found = greeks(
         shown, right, wrt=tuple(inner.values()), key=key, paths=paths, times=policy.times, dtype=dtype,
@@ -163,7 +165,7 @@ class Bracket(NamedTuple):
 
 def bracket(
     process: Process,
-    payoff: Payoff,
+    exercise_value: ExerciseValue,
     *,
     key: Any,
     paths: int,
@@ -181,9 +183,9 @@ def bracket(
 
     Arguments:
         outer_paths, inner_paths: of `duality_gap`.
-        others: as for `american`.
+        others: as for `longstaff_schwartz`.
 
-    Raises: as `american` and `duality_gap`.
+    Raises: as `longstaff_schwartz` and `duality_gap`.
 
     >>> from gpujax.pricing import monte_carlo as mc
     >>> stock = mc.processes.GeometricBrownianMotion(spot=36.0, volatility=0.2, rate=0.06)
@@ -195,20 +197,22 @@ def bracket(
     """
     path_count(paths)
     policy = fit_policy(
-        process, payoff, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
+        process, exercise_value, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
         basis=basis, dtype=dtype, max_step=max_step,
     )  # fmt: skip
     gap = duality_gap(
-        policy, process, payoff, key=key, outer_paths=outer_paths, inner_paths=inner_paths, dtype=dtype,
+        policy, process, exercise_value, key=key, outer_paths=outer_paths, inner_paths=inner_paths, dtype=dtype,
         max_step=max_step, devices=settings.get("devices"),
     )  # fmt: skip
-    lower = lower_bound(policy, process, payoff, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
+    lower = lower_bound(policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
     return Bracket(lower, upper_bound(lower, gap), gap, policy)
 
 
-def _right(policy: Policy, process: Process, payoff: Payoff, settings: Any) -> tuple[Payoff, Process, dict[str, Any]]:
+def _right(
+    policy: Policy, process: Process, exercise_value: ExerciseValue, settings: Any
+) -> tuple[Payoff, Process, dict[str, Any]]:
     """The payoff under the policy, the process that it sees, and settings that fit."""
-    right = exercised(payoff, policy)
+    right = exercised(exercise_value, policy)
     if policy.basis.of_prices:
         return right, process, dict(settings)
     control = settings.get("control")

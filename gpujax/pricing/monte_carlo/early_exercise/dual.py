@@ -35,12 +35,12 @@ from gpujax.numerics.random import threefry
 from gpujax.pricing.monte_carlo.arguments import MOST_PATHS, check_process, float_dtype, make_grid, path_count
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan, moments_of_blocks
 from gpujax.pricing.monte_carlo.early_exercise.fit import stream
-from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
+from gpujax.pricing.monte_carlo.early_exercise.policy import ExerciseValue, Policy, exercised
 from gpujax.pricing.monte_carlo.early_exercise.recording import Place, control_count, noise_controls, record
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
 from gpujax.pricing.monte_carlo.methods import PseudoRandom
 from gpujax.pricing.monte_carlo.parameters import as_dtype
-from gpujax.pricing.monte_carlo.payoffs.payoff import Payoff, check_looks
+from gpujax.pricing.monte_carlo.payoffs.payoff import check_looks
 from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.statistics import Estimate, combine, estimates
 
@@ -53,7 +53,7 @@ _TOGETHER = 1 << 15
 def duality_gap(
     policy: Policy,
     process: Process,
-    payoff: Payoff,
+    exercise_value: ExerciseValue,
     *,
     key: Any,
     outer_paths: int = 1024,
@@ -66,7 +66,7 @@ def duality_gap(
 
     Arguments:
         policy: from `fit_policy`.
-        process, payoff: as for `fit_policy`. The process may not need the noise of whole paths (`prepare`).
+        process, exercise_value: as for `fit_policy`. The process may not need the noise of whole paths (`prepare`).
         key: an integer seed, or a key of `jax.random`; the paths are other ones than those of `fit_policy` and `price` for it.
         outer_paths: how many gaps the estimate is a mean of.
         inner_paths: from each outer path on each date, a multiple of four: they come in antithetic pairs, two at a time. Their
@@ -96,7 +96,7 @@ def duality_gap(
             "a date; there is only its lower_bound"
         )
     grid = make_grid(policy.times, process, float_dtype(dtype), max_step)
-    right = exercised(payoff, policy)
+    right = exercised(exercise_value, policy)
     check_looks(right, grid.seen)
     inputs = make_inputs(process, [right], key, grid)
     most = max(1, _TOGETHER // inner_paths)

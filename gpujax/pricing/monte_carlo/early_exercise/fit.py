@@ -25,10 +25,10 @@ from jax import lax
 
 from gpujax.errors import InputError, InputTypeError
 from gpujax.numerics.random import threefry
-from gpujax.pricing.monte_carlo.arguments import check_payoff, check_process, float_dtype, make_grid, path_count
+from gpujax.pricing.monte_carlo.arguments import check_process, float_dtype, make_grid, path_count
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
-from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, continuation, scaled, variables_of
+from gpujax.pricing.monte_carlo.early_exercise.policy import ExerciseValue, Policy, as_payoff, continuation, scaled, variables_of
 from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, noise_controls, record, seen_at
 from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
@@ -43,7 +43,7 @@ __all__ = ["fit_policy", "stream"]
 
 def fit_policy(
     process: Process,
-    payoff: Payoff,
+    exercise_value: ExerciseValue,
     *,
     key: Any,
     paths: int,
@@ -57,8 +57,9 @@ def fit_policy(
 
     Arguments:
         process: what moves, from `monte_carlo.processes`.
-        payoff: what exercise pays, as its `value` at each date: european(...), best_of(...), on(...), an asian(...) whose average
-            runs up to the date.
+        exercise_value: what exercise on a date pays: a function of the price then (of a tuple of prices if there are several
+            assets), or a payoff, by its `value` at each date: european(...), best_of(...), an asian(...) whose average runs up
+            to the date.
         key: an integer seed, or a key of `jax.random`. The paths are other ones than those that `price` makes of the same key.
         paths: how many the policy is fitted to. All their dates are in memory: the process's state, the payoff's account and the
             noise.
@@ -83,7 +84,7 @@ def fit_policy(
     ((0, 1, 2, 3), (4, 4), 4.3)
     """
     check_process(process)
-    check_payoff(payoff)
+    payoff = as_payoff(exercise_value)
     dtype = float_dtype(dtype)
     grid = make_grid(times, process, dtype, max_step)
     if grid.known is None:

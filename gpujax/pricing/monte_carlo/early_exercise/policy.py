@@ -1,6 +1,6 @@
 """Exercise policies, and the payoff of a right that is exercised by one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +9,25 @@ import numpy as np
 from jax import lax
 
 from gpujax.errors import InputError, InputTypeError
-from gpujax.pricing.monte_carlo.arguments import check_payoff
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen
 from gpujax.pricing.monte_carlo.early_exercise.recording import seen_at
 from gpujax.pricing.monte_carlo.parameters import parameters
-from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff, check_looks
+from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff, check_looks, of_price
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
-__all__ = ["Policy", "Showing", "Shown", "continuation", "exercised", "scaled", "variables_of"]
+__all__ = [
+    "ExerciseValue",
+    "Policy",
+    "Showing",
+    "Shown",
+    "as_payoff",
+    "continuation",
+    "exercised",
+    "scaled",
+    "variables_of",
+]
+
+ExerciseValue = Payoff | Callable[[Any], jax.Array]
 
 
 @parameters(static=("basis", "times", "exercise_at"))
@@ -51,11 +62,11 @@ class Policy:
     in_sample: Estimate
 
 
-def exercised(payoff: Payoff, policy: Policy) -> Payoff:
+def exercised(exercise_value: ExerciseValue, policy: Policy) -> Payoff:
     """What a right of exercise pays under a policy: a payoff like any other, for `price`, `greeks`, with any method and control.
 
     Arguments:
-        payoff: what exercise pays, as its `value` at each date; negative values are never exercised.
+        exercise_value: as for `fit_policy`; negative values are never exercised.
         policy: from `fit_policy`; `times` of the simulation must be `policy.times`. A policy whose basis is of the state works
             with `lower_bound` only.
 
@@ -76,7 +87,7 @@ def exercised(payoff: Payoff, policy: Policy) -> Payoff:
     >>> round(float(found.value), 1)
     4.4
     """
-    check_payoff(payoff)
+    payoff = as_payoff(exercise_value)
     if not isinstance(policy, Policy):
         raise InputTypeError(f"policy: {policy!r}; expected one of fit_policy(...)")
     every = policy.exercise_at == tuple(range(len(policy.times)))
@@ -89,6 +100,21 @@ def exercised(payoff: Payoff, policy: Policy) -> Payoff:
         basis=policy.basis,
         every=every,
     )
+
+
+def as_payoff(exercise_value: ExerciseValue) -> Payoff:
+    """What exercise pays as a payoff.
+
+    Raises: InputTypeError for what is neither a payoff nor a function.
+    """
+    if isinstance(exercise_value, Payoff):
+        return exercise_value
+    if not callable(exercise_value):
+        raise InputTypeError(
+            f"exercise_value: {exercise_value!r}; expected one of monte_carlo.payoffs, such as european(strike=100.0), or a "
+            "function of the price"
+        )
+    return of_price(exercise_value)
 
 
 @parameters(static=("basis", "every"))

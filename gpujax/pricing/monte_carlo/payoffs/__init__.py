@@ -16,7 +16,7 @@ from gpujax.pricing.monte_carlo.payoffs.european import basket, best_of, europea
 from gpujax.pricing.monte_carlo.payoffs.forward_start import forward_start
 from gpujax.pricing.monte_carlo.payoffs.lookback import lookback
 from gpujax.pricing.monte_carlo.payoffs.observed import at, looks
-from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff, of_path, on
+from gpujax.pricing.monte_carlo.payoffs.payoff import Observation, Payoff, of_path, of_price, on
 from gpujax.pricing.monte_carlo.payoffs.realised import variance_swap, volatility_swap
 from gpujax.pricing.monte_carlo.payoffs.target_redemption import target_redemption
 
@@ -36,6 +36,7 @@ __all__ = [
     "lookback",
     "looks",
     "of_path",
+    "of_price",
     "on",
     "spread",
     "target_redemption",

@@ -12,7 +12,7 @@ from gpujax.pricing.monte_carlo.parameters import parameters
 from gpujax.pricing.monte_carlo.payoffs.checks import check_numbers
 from gpujax.pricing.monte_carlo.process import Spot
 
-__all__ = ["AtTheEnd", "Observation", "Payoff", "check_looks", "of_path", "on", "one_price", "prices"]
+__all__ = ["AtTheEnd", "Observation", "Payoff", "check_looks", "of_path", "of_price", "on", "one_price", "prices"]
 
 
 class Observation(NamedTuple):
@@ -128,6 +128,31 @@ def on(underlying: Callable[[Any], Spot], payoff: Payoff) -> Payoff:
             tuple of them for a payoff of several.
     """
     return _On(underlying=underlying, payoff=payoff)
+
+
+@parameters(static=("function",))
+class _OfPrice:
+    function: Callable[[Any], jax.Array]
+
+    def start(self, now):
+        return ()
+
+    def update(self, account, now):
+        return account
+
+    def value(self, account, last):
+        return last.discount * self.function(last.spot)
+
+
+def of_price(function: Callable[[Any], jax.Array]) -> Payoff:
+    """A payoff that is any pure function of the price at the last time, and paid then.
+
+    Arguments:
+        function: takes the price `[paths]` (a tuple of them if the process has several assets), gives what is paid, `[paths]`.
+
+    >>> squared = of_price(lambda spot: spot * spot)
+    """
+    return _OfPrice(function=function)
 
 
 @parameters(static=("function", "times"))
