@@ -1,6 +1,6 @@
 """Put the figures of benchmarks/results/ into the tables of README and documentation.
 
-    python docs/figures.py            after `gpujax bench black_scholes implied_volatility accuracy`
+    python docs/figures.py            after `gpujax bench black_scholes implied_volatility monte_carlo accuracy`
 
 A table stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`; the function `_NAME` below makes it from the
 results. Tables whose results are not there are left as they are.
@@ -94,9 +94,7 @@ def _speed_of(results: Path, wanted: Callable[[str], bool]) -> str | None:
 
 def _speed_row(result: Mapping[str, Any]) -> tuple[str, ...]:
     unit, scale = ("us", 1e6) if result["unit"] == "a call" else ("ns", 1e9)
-    medians = {
-        c["name"]: scale * c["quartiles_seconds_per_item"][1] for c in result["contestants"] if not c["disagreement"]
-    }
+    medians = {name: scale * seconds for name, seconds in _medians(result).items()}
     form = next((name for name in _FORMS if name in medians), None)
     peer = result["headline"].get(form or "", {}).get("fastest_peer")
     return (
@@ -104,8 +102,52 @@ def _speed_row(result: Mapping[str, Any]) -> tuple[str, ...]:
         f"{medians[form]:.3g} {unit}" if form else "disagrees",
         f"{medians[_NUMPY]:.3g} {unit}" if _NUMPY in medians else "",
         f"{medians[peer['to']]:.3g} {unit} ({peer['to']})" if peer else "none",
-        f"{peer['ratio']:.2g}" if peer else "",
+        _times(peer["ratio"]) if peer else "",
     )
+
+
+def _simulation(results: Path) -> str | None:
+    """Plain simulation, a step of a path."""
+    content = _read(results, "monte_carlo")
+    if content is None:
+        return None
+    rows = []
+    for result in content["results"]:
+        if result["unit"] == "a path-step":
+            medians = _medians(result)
+            peer = result["headline"]["gpujax"]["fastest_peer"]
+            rows.append((
+                result["workload"], f"{1e9 * medians['gpujax']:.3g} ns", f"{1e9 * medians[peer['to']]:.3g} ns ({peer['to']})",
+                _times(peer["ratio"]),
+            ))  # fmt: skip
+    return f"{_markdown(('workload', 'gpujax', 'fastest peer', 'times faster'), rows)}\n{_machine(content)}"
+
+
+def _to_an_error(results: Path) -> str | None:
+    """The best of gpujax's methods, the time that a value to a standard error takes."""
+    content = _read(results, "monte_carlo")
+    if content is None:
+        return None
+    rows = []
+    for result in content["results"]:
+        if result["unit"] == "an answer":
+            medians = _medians(result)
+            method = min((name for name in medians if name.startswith("gpujax")), key=medians.__getitem__)
+            peer = result["headline"][method]["fastest_peer"]
+            rows.append((
+                result["workload"], f"{1e3 * medians[method]:.3g} ms ({method.removeprefix('gpujax, ')})",
+                f"{medians[peer['to']]:.3g} s ({peer['to']})", _times(peer["ratio"]),
+            ))  # fmt: skip
+    return f"{_markdown(('workload', 'gpujax', 'fastest peer', 'times faster'), rows)}\n{_machine(content)}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def _medians(result: Mapping[str, Any]) -> dict[str, float]:
+    agreeing = [c for c in result["contestants"] if not c["disagreement"]]
+    return {c["name"]: c["quartiles_seconds_per_item"][1] for c in agreeing}
 
 
 def _accuracy(results: Path) -> str | None:
@@ -144,6 +186,8 @@ def _accuracy_in_full(results: Path) -> str | None:
 _MAKERS: dict[str, Callable[[Path], str | None]] = {
     "speed": _speed,
     "speed-in-full": _speed_in_full,
+    "simulation": _simulation,
+    "to-an-error": _to_an_error,
     "accuracy": _accuracy,
     "accuracy-in-full": _accuracy_in_full,
 }
