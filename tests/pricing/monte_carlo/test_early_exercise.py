@@ -54,7 +54,9 @@ def test_a_bermudan_put_by_quadrature(dtype, within):
 
 
 def mc_american(process, payoff, key=1, times=TIMES, policy_paths=FITTED, **settings):
-    return ee.longstaff_schwartz(process, payoff, key=key, paths=PATHS, times=times, policy_paths=policy_paths, **settings)
+    return ee.longstaff_schwartz(
+        process, payoff, key=key, paths=PATHS, times=times, policy_paths=policy_paths, **settings
+    )
 
 
 @pytest.mark.shared_data
@@ -133,7 +135,8 @@ def test_the_highest_of_five_assets():
 def test_exercise_may_pay_any_function_of_the_price():
     written = mc_american(STOCK, lambda spot: 40.0 - spot)
     payoff = mc_american(STOCK, PUT)
-    assert written.value == payoff.value and written.standard_error == payoff.standard_error
+    assert written.value == payoff.value
+    assert written.standard_error == payoff.standard_error
 
 
 def test_one_date_of_exercise_is_a_european_option():

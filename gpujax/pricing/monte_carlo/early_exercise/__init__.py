@@ -8,7 +8,13 @@ mc.longstaff_schwartz(stock, put, key=1, paths=100_000, times=[0.02 * i for i in
 """
 
 from gpujax.pricing.monte_carlo.early_exercise import bases
-from gpujax.pricing.monte_carlo.early_exercise.bounds import Bracket, longstaff_schwartz, longstaff_schwartz_greeks, bracket, lower_bound
+from gpujax.pricing.monte_carlo.early_exercise.bounds import (
+    Bracket,
+    bracket,
+    longstaff_schwartz,
+    longstaff_schwartz_greeks,
+    lower_bound,
+)
 from gpujax.pricing.monte_carlo.early_exercise.dual import duality_gap, upper_bound
 from gpujax.pricing.monte_carlo.early_exercise.fit import fit_policy
 from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
@@ -16,13 +22,13 @@ from gpujax.pricing.monte_carlo.early_exercise.policy import Policy, exercised
 __all__ = [
     "Bracket",
     "Policy",
-    "longstaff_schwartz",
-    "longstaff_schwartz_greeks",
     "bases",
     "bracket",
     "duality_gap",
     "exercised",
     "fit_policy",
+    "longstaff_schwartz",
+    "longstaff_schwartz_greeks",
     "lower_bound",
     "upper_bound",
 ]

@@ -19,7 +19,7 @@ from gpujax.pricing.monte_carlo.process import Process
 from gpujax.pricing.monte_carlo.sensitivities import greeks
 from gpujax.pricing.monte_carlo.statistics import Estimate
 
-__all__ = ["Bracket", "longstaff_schwartz", "longstaff_schwartz_greeks", "bracket", "lower_bound"]
+__all__ = ["Bracket", "bracket", "longstaff_schwartz", "longstaff_schwartz_greeks", "lower_bound"]
 
 POLICY_PATHS = 8192
 
@@ -43,8 +43,8 @@ def longstaff_schwartz(
     A policy is fitted to `policy_paths`, and applied to `paths` others.
 
     Arguments:
-        process, exercise_value, times, exercise_at, basis, dtype, max_step: as for `fit_policy`. An American right is approached by many
-            dates; the right to exercise at once is not counted, so a value below what exercise pays now says: exercise.
+        process, exercise_value, times, exercise_at, basis, dtype, max_step: as for `fit_policy`. An American right is approached
+            by many dates; the right to exercise at once is not counted, so a value below what exercise pays now says: exercise.
         key: an integer seed, or a key of `jax.random`. With a single date the paths are those of `price`.
         paths: that are valued. None is kept: memory does not grow with their number.
         policy_paths: that the policy is fitted to. What a policy loses falls like 1 / policy_paths until only the basis limits
@@ -71,7 +71,9 @@ def longstaff_schwartz(
         process, exercise_value, key=key, paths=path_count(policy_paths, "policy_paths"), times=times, exercise_at=exercise_at,
         basis=basis, dtype=dtype, max_step=max_step,
     )  # fmt: skip
-    return lower_bound(policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
+    return lower_bound(
+        policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings
+    )
 
 
 def lower_bound(
@@ -204,7 +206,9 @@ def bracket(
         policy, process, exercise_value, key=key, outer_paths=outer_paths, inner_paths=inner_paths, dtype=dtype,
         max_step=max_step, devices=settings.get("devices"),
     )  # fmt: skip
-    lower = lower_bound(policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings)
+    lower = lower_bound(
+        policy, process, exercise_value, key=key, paths=paths, dtype=dtype, max_step=max_step, **settings
+    )
     return Bracket(lower, upper_bound(lower, gap), gap, policy)
 
 

@@ -28,7 +28,14 @@ from gpujax.numerics.random import threefry
 from gpujax.pricing.monte_carlo.arguments import check_process, float_dtype, make_grid, path_count
 from gpujax.pricing.monte_carlo.blocks import Plan, make_plan
 from gpujax.pricing.monte_carlo.early_exercise.bases import Basis, Seen, as_basis, default_basis
-from gpujax.pricing.monte_carlo.early_exercise.policy import ExerciseValue, Policy, as_payoff, continuation, scaled, variables_of
+from gpujax.pricing.monte_carlo.early_exercise.policy import (
+    ExerciseValue,
+    Policy,
+    as_payoff,
+    continuation,
+    scaled,
+    variables_of,
+)
 from gpujax.pricing.monte_carlo.early_exercise.recording import Place, beginning, noise_controls, record, seen_at
 from gpujax.pricing.monte_carlo.early_exercise.regression import least_squares, wide_dtype
 from gpujax.pricing.monte_carlo.engine import Inputs, look, make_inputs, numbers_of
