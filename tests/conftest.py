@@ -12,6 +12,7 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ.pop("GPUJAX_CONFIG", None)
 
 import jax
+import psutil
 import pytest
 
 jax.config.update("jax_enable_x64", True)
@@ -25,6 +26,14 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 # The folder of real market data and published tables beside the repository; tests that need it are marked `shared_data`.
 SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Compiled programs of earlier modules are dropped once they fill memory; the cache on disk brings them back."""
+    yield
+    if psutil.Process().memory_info().rss > 3 << 30:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def run(command, folder):
     environment |= {"JAX_PLATFORMS": "cpu", "GPUJAX_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT),
                     "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}  # fmt: skip
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=1200
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
