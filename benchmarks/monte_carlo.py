@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if options.quick:
         rows = [rows[0], rows[3], rows[4], rows[7], rows[8], rows[11]]  # each task once, each dtype twice, two targets
-    return run_workloads("monte_carlo", options, rows, title="Monte Carlo, plain")
+    return run_workloads("monte_carlo", options, rows, title="Monte Carlo")
 
 
 def workload(task: str, contract: Contract, dtype: str) -> Workload:

@@ -158,6 +158,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_plot(path: Path, results: Sequence[Result], title: str) -> None:
     """One panel per workload: median time per item with quartiles, on a logarithmic axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     columns = min(3, len(results))
     rows = -(-len(results) // columns)
@@ -177,7 +178,12 @@ def write_plot(path: Path, results: Sequence[Result], title: str) -> None:
             )
         panel.set_yticks(range(len(ordered)), [outcome.name for outcome in ordered], fontsize=7)
         panel.set_xscale("log")
-        panel.margins(x=0.15)
+        panel.margins(x=0.22)
+        low, high = panel.get_xlim()
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+        panel.xaxis.set_major_formatter("{x:,g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.tick_params(axis="x", labelsize=7)
         panel.set_xlabel(unit, fontsize=8)
         panel.set_title(result.workload.name, fontsize=9)
     for panel in panels:
@@ -200,10 +206,10 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def _scale(result: Result) -> tuple[str, float]:
-    """Unit in which the row reads well: nanoseconds for batches, microseconds for calls on one item."""
-    return (
-        (f"us {result.workload.unit}", 1e6) if result.workload.unit == "a call" else (f"ns {result.workload.unit}", 1e9)
-    )
+    """Unit in which the row reads well: nanoseconds for items of a batch, microseconds for a call, milliseconds for an answer."""
+    unit = result.workload.unit
+    prefix, scale = {"a call": ("us", 1e6), "an answer": ("ms", 1e3)}.get(unit, ("ns", 1e9))
+    return f"{prefix} {unit}", scale
 
 
 def _note(outcome: Outcome) -> str:
